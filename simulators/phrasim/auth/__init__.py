@@ -1,0 +1,1 @@
+"""The simulated Auth service: users, clients, and access tokens that expire."""

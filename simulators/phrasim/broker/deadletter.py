@@ -1,0 +1,104 @@
+"""Dead letters: the message that goes to the dead-letter exchange, its x-death record, and cycles.
+
+After RabbitMQ's "Dead Letter Exchanges" page and `rabbit_dead_letter.erl` of 3.12. The entries stand newest first,
+as that page has it; 3.12 and older turn the tail round whenever it holds two entries or more, which is not imitated.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from phrasim.broker.events import DeathReason
+from phrasim.broker.message import FieldValue, Message, Table
+
+
+def make_letter(
+    message: Message,
+    queue: str,
+    reason: DeathReason,
+    exchange: str,
+    routing_key: str | None,
+    time: datetime,
+    seq: int,
+    *,
+    honours_client_x_death: bool,
+) -> Message:
+    """The message to publish to `exchange` when `message` died in `queue` at `time` (UTC, whole seconds).
+
+    `routing_key` is the queue's x-dead-letter-routing-key; when None the message keeps all its keys. The x-death
+    that the publisher sent is continued, or, with `honours_client_x_death` off, replaced by the broker's own.
+    """
+    properties = message.properties
+    headers = dict(properties.headers or {})
+    sent = headers.get("x-death")
+    recorded = sent if honours_client_x_death else message.deaths
+    if recorded is None or (not recorded and not honours_client_x_death):
+        headers["x-first-death-exchange"] = message.exchange
+        headers["x-first-death-queue"] = queue
+        headers["x-first-death-reason"] = reason
+    carbon = headers.get("CC")
+    routing_keys = [message.routing_key, *(carbon if isinstance(carbon, list | tuple) else ())]
+    death: dict[str, FieldValue] = {
+        "reason": reason,
+        "queue": queue,
+        "time": time,
+        "exchange": message.exchange,
+        "routing-keys": routing_keys,
+    }
+    if properties.expiration is not None:
+        death["original-expiration"] = properties.expiration
+    # Something else than an array under this name is thrown away, as RabbitMQ does since 3.6 (its issue 767).
+    deaths = record_death(recorded if isinstance(recorded, list | tuple) else (), death)
+    headers["x-death"] = deaths
+    if routing_key is not None:
+        headers.pop("CC", None)
+    return Message(
+        message.body,
+        replace(properties, headers=dict(sorted(headers.items())), expiration=None),
+        exchange,
+        message.routing_key if routing_key is None else routing_key,
+        seq,
+        carbon_keys=message.carbon_keys if routing_key is None else (),
+        deaths=() if honours_client_x_death else tuple(deaths),
+    )
+
+
+def record_death(recorded: Sequence[FieldValue], death: Table) -> list[Table]:
+    """The x-death entries after `death`, newest first: one for each queue and reason, with a `count`.
+
+    An entry that is there already keeps its time and keys; only its count grows, and it moves to the front.
+    Entries that are not tables cannot be the broker's and are left out.
+    """
+    same: list[Table] = []
+    others: list[Table] = []
+    seen: list[tuple[FieldValue, FieldValue]] = []
+    key = (death["queue"], death["reason"])
+    for entry in recorded:
+        if not isinstance(entry, Mapping):
+            continue
+        entry_key = (entry.get("queue"), entry.get("reason"))
+        if entry_key == key:
+            same.append(entry)
+        elif entry_key not in seen:
+            seen.append(entry_key)
+            others.append(entry)
+    if not same:
+        return [{"count": 1, **death}, *others]
+    count = same[0].get("count", len(same))
+    grown = {**same[0], "count": count + 1 if isinstance(count, int) else 1}
+    return [dict(sorted(grown.items())), *others]
+
+
+def is_cycle(queue: str, deaths: FieldValue) -> bool:
+    """Whether a letter with these x-death entries must not enter `queue`, where it has been before.
+
+    A way round is stopped only if it was "fully automatic": with a rejection in it, a client took part.
+    """
+    if not isinstance(deaths, list | tuple):
+        return False
+    for death in deaths:
+        if not isinstance(death, Mapping) or death.get("reason") == "rejected":
+            return False
+        if death.get("queue") == queue:
+            return True
+    return False

@@ -1,0 +1,115 @@
+"""Messages, their properties, and what a header may hold.
+
+The broker reads only `expiration` and `headers` of the properties; everything else passes through untouched.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeAlias
+
+from phrasim.broker.errors import precondition_failed
+
+FieldValue: TypeAlias = (
+    "bool | int | float | Decimal | str | bytes | datetime | Sequence[FieldValue] | Mapping[str, FieldValue] | None"
+)
+Table: TypeAlias = Mapping[str, FieldValue]
+
+EXPIRY_MS_MAX = 4_294_967_295
+"""Longest time to live that RabbitMQ takes, in milliseconds: some 49.7 days (an Erlang timer's limit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """The properties of the basic class (AMQP 0-9-1 §1.8.1), each None when the publisher left it out.
+
+    `timestamp` is in UTC and whole seconds; `expiration` is a decimal number of milliseconds, as text.
+    """
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    headers: Table | None = None
+    delivery_mode: int | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: datetime | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+    cluster_id: str | None = None
+
+
+NO_PROPERTIES = Properties()
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """What a publisher sent, as every queue that takes it shares it. Nobody changes one after it is made.
+
+    `seq` counts the messages of one broker from 1; a dead-lettered message is a new one with its own number.
+    `carbon_keys` are the further routing keys of the `CC` and `BCC` headers. `deaths` is the broker's own record
+    of x-death entries, newest first. Not frozen only because making a frozen instance costs four times as much.
+    """
+
+    body: bytes
+    properties: Properties
+    exchange: str
+    routing_key: str
+    seq: int
+    expiration_ms: int | None = None
+    carbon_keys: tuple[str, ...] = ()
+    deaths: tuple[Table, ...] = ()
+
+
+def expiration_ms(properties: Properties) -> int | None:
+    """The time to live that a publisher asked for, in milliseconds.
+
+    Raises 406 for anything but a whole number from 0 to EXPIRY_MS_MAX, explained as RabbitMQ's
+    `parse_expiration` does it.
+    """
+    text = properties.expiration
+    if text is None:
+        return None
+    digits = len(text) - len(text.lstrip("+-"))
+    while digits < len(text) and text[digits] in "0123456789":
+        digits += 1
+    try:
+        number = int(text[:digits])
+    except ValueError:
+        reason = "no_integer"
+    else:
+        if digits < len(text):
+            reason = f'{{leftover_string,"{text[digits:]}"}}'
+        elif number < 0:
+            reason = f"{{value_negative,{number}}}"
+        elif number > EXPIRY_MS_MAX:
+            reason = f"{{value_too_big,{number}}}"
+        else:
+            return number
+    raise precondition_failed(f"invalid expiration '{text}': {reason}")
+
+
+def carbon_keys(properties: Properties) -> tuple[Properties, tuple[str, ...]]:
+    """The further routing keys in the headers `CC` and `BCC`, and the properties without `BCC`.
+
+    RabbitMQ's "Sender-selected Distribution". Raises 406 when one of the two is not an array.
+    """
+    headers = properties.headers
+    if headers is None or not ("CC" in headers or "BCC" in headers):
+        return properties, ()
+    keys: list[str] = []
+    for name in ("CC", "BCC"):
+        listed = headers.get(name)
+        if listed is None:
+            continue
+        if not isinstance(listed, list | tuple):
+            raise precondition_failed(f"invalid message: {{unacceptable_type_in_header,'{name}'}}")
+        keys += [key for key in listed if isinstance(key, str)]
+    if "BCC" in headers:
+        kept = {name: value for name, value in headers.items() if name != "BCC"}
+        properties = replace(properties, headers=kept)
+    return properties, tuple(keys)

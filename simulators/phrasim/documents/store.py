@@ -1,0 +1,112 @@
+"""The specification files as Python values, read once each, and the references between them followed.
+
+Nothing is read at import: a file is read when something in it is first asked for.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from phrasim.documents.locations import openapi_folder
+from phrasim.documents.yaml_text import load_file
+
+Document = dict[str, Any]
+
+
+class Store:
+    """The documents of one folder, by file name. A reference may lead from one to another of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._documents: dict[str, Document] = {}
+        self._secret_fields: frozenset[str] | None = None
+
+    def document(self, name: str) -> Document:
+        """The document of that file name, read at the first call."""
+        if name not in self._documents:
+            self._documents[name] = load_file(self.folder / name)
+        return self._documents[name]
+
+    def reached_from(self, name: str) -> dict[str, Document]:
+        """The document of that name and every one that its references lead to, by file name."""
+        reached = {name: self.document(name)}
+        waiting = [name]
+        while waiting:
+            for reference in _references(reached[waiting.pop()]):
+                file = _file_of(reference)
+                if file and file not in reached:
+                    reached[file] = self.document(file)
+                    waiting.append(file)
+        return reached
+
+    def secret_fields(self) -> frozenset[str]:
+        """The names of the properties that any document of the folder marks `x-secret: true`. Reads every file."""
+        if self._secret_fields is None:
+            documents = [self.document(path.name) for path in sorted(self.folder.glob("*.yaml"))]
+            self._secret_fields = frozenset(name for document in documents for name in _secrets(document))
+        return self._secret_fields
+
+    def resolve(self, name: str, value: Any) -> tuple[str, str, Any]:
+        """Follow `$ref` from a value of the document `name`, as often as it takes.
+
+        Returns the file that the value was found in, its JSON pointer there ("" when there was no reference)
+        and the value. Raises LookupError for a reference that leads nowhere.
+        """
+        pointer = ""
+        while isinstance(value, dict) and "$ref" in value:
+            reference: str = value["$ref"]
+            name = _file_of(reference) or name
+            pointer = reference.partition("#")[2]
+            value = at_pointer(self.document(name), pointer, f"{name}: {reference}")
+        return name, pointer, value
+
+
+def at_pointer(document: Any, pointer: str, reference: str) -> Any:
+    """The value at a JSON pointer (RFC 6901); `reference` names it in the LookupError when there is none."""
+    value = document
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        try:
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise LookupError(f"following the reference {reference!r}: there is no {key!r}") from None
+    return value
+
+
+def _file_of(reference: str) -> str:
+    """The file name in a reference, without `./` before it; empty when it stays in its own document."""
+    return reference.partition("#")[0].removeprefix("./")
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Every `$ref` in a document."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+    elif isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for item in value.values():
+            yield from _references(item)
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """The names of the properties marked as secrets, anywhere in a document."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _secrets(item)
+    elif isinstance(value, dict):
+        properties = value.get("properties")
+        if isinstance(properties, dict):
+            yield from (
+                name for name, schema in properties.items() if isinstance(schema, dict) and schema.get("x-secret")
+            )
+        for item in value.values():
+            yield from _secrets(item)
+
+
+@cache
+def installed_store() -> Store:
+    """The documents that this installation holds."""
+    return Store(openapi_folder())

@@ -1,0 +1,96 @@
+"""One message, one id: how the receiver's edge learns which message it has, and what caused the next one.
+
+Simulated parties send a W3C `traceparent` (Trace Context, §3.2); its parent id is looked up here. A foreign one is
+unknown here and stays what it is: a header.
+"""
+
+import random
+from collections import OrderedDict
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+PENDING_MAX = 10_000
+"""Messages on their way that are remembered; the oldest is forgotten first (its receiver then is a stranger to it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The message that the running task is working on: its id and the trace that it belongs to (32 hex digits)."""
+
+    message_id: str
+    trace_id: str
+
+
+handled: ContextVar[Handled | None] = ContextVar("handled", default=None)
+"""What the running task is working on; asyncio hands it down to the tasks that it starts."""
+
+
+class Correlation:
+    """Which message a `traceparent` names, and which response answers a request; shared by the edges of a run."""
+
+    def __init__(self) -> None:
+        self._sent: OrderedDict[str, str] = OrderedDict()
+        self._replies: OrderedDict[str, str] = OrderedDict()
+
+    def announce(self, traceparent: str, message_id: str) -> None:
+        """A message with this `traceparent` is on its way."""
+        _remember(self._sent, traceparent, message_id)
+
+    def arrived(self, traceparent: str | None) -> str | None:
+        """The id of the message that bears `traceparent`; None for a stranger's."""
+        return self._sent.pop(traceparent, None) if traceparent else None
+
+    def bears(self, traceparent: str | None) -> str | None:
+        """As `arrived`, for a message that may arrive again."""
+        return self._sent.get(traceparent) if traceparent else None
+
+    def answered(self, request_id: str, response_id: str) -> None:
+        """The request is answered by that response."""
+        _remember(self._replies, request_id, response_id)
+
+    def reply(self, request_id: str) -> str | None:
+        """The id of the response that answers the request, if it was observed."""
+        return self._replies.pop(request_id, None)
+
+
+class Tracer:
+    """Gives the messages of one participant their ids and trace contexts.
+
+    Ids are `<participant>-<n>`, in the order in which the messages were sent.
+    """
+
+    def __init__(self, participant: str, chance: random.Random, correlation: Correlation) -> None:
+        self._participant = participant
+        self._chance = chance
+        self._count = 0
+        self.correlation = correlation
+
+    def next_id(self) -> str:
+        """The id of the next message that the participant sends."""
+        self._count += 1
+        return f"{self._participant}-{self._count}"
+
+    def traceparent(self, message_id: str) -> str:
+        """A new `traceparent` for the message, in the trace of what is being worked on, announced to the receiver."""
+        working_on = handled.get()
+        trace_id = working_on.trace_id if working_on else f"{self._chance.getrandbits(128) or 1:032x}"
+        traceparent = f"00-{trace_id}-{self._chance.getrandbits(64) or 1:016x}-01"
+        self.correlation.announce(traceparent, message_id)
+        return traceparent
+
+    def working_on(self) -> str | None:
+        """The id of the message that the running task is working on."""
+        working_on = handled.get()
+        return working_on.message_id if working_on else None
+
+
+def handling(message_id: str, traceparent: str | None) -> Handled:
+    """What a task works on that was given that message."""
+    parts = (traceparent or "").split("-")
+    return Handled(message_id, parts[1] if len(parts) == 4 else "0" * 32)
+
+
+def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
+    memory[key] = value
+    if len(memory) > PENDING_MAX:
+        memory.popitem(last=False)

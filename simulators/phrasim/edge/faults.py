@@ -1,0 +1,92 @@
+"""Faults: what goes wrong on purpose, as small values, and when it is their turn.
+
+A fault names an operation, the occurrences at which it strikes, and one effect. Effects of the sender's edge keep the
+request from leaving as it should; effects of the receiver's edge spoil how it is answered. None of them knows what an
+upload is. To add one: a value here, its place in `SENDER_EFFECTS` or `RECEIVER_EFFECTS`, its strike in `outbound.py`
+or `inbound.py`, its key in `scenarios/scenario.schema.json`.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The connection is refused: the request never leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The request goes out twice, one after the other; the sender sees the second answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """The receiver begins its work that many seconds late."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The receiver answers with that status and does nothing."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropReply:
+    """The receiver does its work, and its answer never arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutBody:
+    """The body of the answer breaks off after that many bytes."""
+
+    after_bytes: int
+
+
+SenderEffect = Refuse | Duplicate
+ReceiverEffect = Delay | Answer | DropReply | CutBody
+Effect = SenderEffect | ReceiverEffect
+
+SENDER_EFFECTS: tuple[type[SenderEffect], ...] = (Refuse, Duplicate)
+RECEIVER_EFFECTS: tuple[type[ReceiverEffect], ...] = (Delay, Answer, DropReply, CutBody)
+
+
+@dataclass(slots=True)
+class Fault:
+    """An effect and the calls of an operation that it strikes: those numbered in `occurrences`, from 1; empty: all."""
+
+    operation_id: str
+    effect: Effect
+    occurrences: tuple[int, ...] = ()
+    met: int = field(default=0, init=False)
+    """How many calls of the operation this fault has met."""
+
+    def is_next(self) -> bool:
+        """Count a call; True if the fault strikes it."""
+        self.met += 1
+        return not self.occurrences or self.met in self.occurrences
+
+
+class Faults:
+    """The faults of a run. The edges ask what strikes each request, once at either side."""
+
+    def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
+        self._faults = list(faults)
+
+    def at_sender(self, operation_id: str | None) -> list[SenderEffect]:
+        """What strikes this request before it leaves."""
+        return [
+            fault.effect
+            for fault in self._faults
+            if fault.operation_id == operation_id and isinstance(fault.effect, SENDER_EFFECTS) and fault.is_next()
+        ]
+
+    def at_receiver(self, operation_id: str | None) -> list[ReceiverEffect]:
+        """What strikes this request where it arrives."""
+        return [
+            fault.effect
+            for fault in self._faults
+            if fault.operation_id == operation_id and isinstance(fault.effect, RECEIVER_EFFECTS) and fault.is_next()
+        ]

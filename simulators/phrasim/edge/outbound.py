@@ -1,0 +1,188 @@
+"""The sending side of an edge: an httpx transport around the wire's, which records and strikes the sender's faults."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+
+from phrasim import __version__
+from phrasim.documents import Operation
+from phrasim.edge.body import BodyCollector, journal_body, stored_body
+from phrasim.edge.context import Tracer
+from phrasim.edge.faults import Duplicate, Faults, Refuse
+from phrasim.journal.events import Body, Participant, Request, Response
+from phrasim.journal.recorder import Journal
+
+FILE_DIGEST = "phrasim.file_digest"
+"""The key of a request's `extensions` under which a client says the SHA-256 of the file that the body streams."""
+
+
+class OutboundEdge(httpx.AsyncBaseTransport):
+    """Carries the requests of `participant` to `inner`, each with a `traceparent` and an event in the journal."""
+
+    def __init__(
+        self,
+        participant: Participant,
+        inner: httpx.AsyncBaseTransport,
+        *,
+        receiver: Callable[[httpx.URL], Participant],
+        operation: Callable[[Participant, str, str], Operation | None],
+        journal: Journal,
+        tracer: Tracer,
+        faults: Faults,
+    ) -> None:
+        self._participant = participant
+        self._inner = inner
+        self._receiver = receiver
+        self._operation = operation
+        self._journal = journal
+        self._tracer = tracer
+        self._faults = faults
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As `inner`; what is raised is noted and raised again."""
+        receiver = self._receiver(request.url)
+        operation = self._operation(receiver, request.method, request.url.path)
+        operation_id = operation.operation_id if operation else None
+        for effect in self._faults.at_sender(operation_id):
+            self._journal.noted(self._participant, "fault", effect=repr(effect))
+            match effect:
+                case Refuse():
+                    message = self._message(request, receiver, operation_id)
+                    self._journal.sent(message)
+                    self._journal.lost(message.id, "a fault refused the connection")
+                    raise httpx.ConnectError("connection refused (a fault)", request=request)
+                case Duplicate():
+                    first = await self._exchange(request, receiver, operation_id)
+                    await first.aread()
+                    await first.aclose()
+        return await self._exchange(request, receiver, operation_id)
+
+    async def _exchange(
+        self, request: httpx.Request, receiver: Participant, operation_id: str | None
+    ) -> httpx.Response:
+        message = self._message(request, receiver, operation_id)
+        self._journal.sent(message)
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.HTTPError as error:
+            self._lose(message, f"{type(error).__name__}: {error}", connected=not isinstance(error, httpx.ConnectError))
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Contents(response, response.stream, message, self._participant, self._journal, self._tracer)
+        return response
+
+    def _message(self, request: httpx.Request, receiver: Participant, operation_id: str | None) -> Request:
+        message_id = self._tracer.next_id()
+        request.headers["traceparent"] = self._tracer.traceparent(message_id)
+        return Request(
+            id=message_id,
+            sender=self._participant,
+            receiver=receiver,
+            operation_id=operation_id,
+            cause=self._tracer.working_on(),
+            method=request.method,
+            target=request.url.raw_path.decode(),
+            headers=_headers(request.headers),
+            body=_body(request),
+        )
+
+    def _lose(self, message: Request, reason: str, *, connected: bool) -> None:
+        reply = self._tracer.correlation.reply(message.id)
+        if reply is not None:
+            self._journal.lost(reply, reason)
+        elif not connected:
+            self._journal.lost(message.id, reason)
+        else:
+            # The request may have arrived, and its answer may yet come: nobody here can know.
+            self._journal.noted(self._participant, "no answer", request=message.id, reason=reason)
+
+
+class _Contents(httpx.AsyncByteStream):
+    """The body of a response on its way to the sender of the request; its end is the response's receipt."""
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        stream: httpx.AsyncByteStream,
+        request: Request,
+        participant: Participant,
+        journal: Journal,
+        tracer: Tracer,
+    ) -> None:
+        self._stream = stream
+        self._request = request
+        self._participant: Participant = participant
+        self._journal = journal
+        self._tracer = tracer
+        self._status = response.status_code
+        self._headers = _headers(response.headers)
+        self._seen = BodyCollector(response.headers.get("content-type"))
+        self._reply_id = tracer.correlation.reply(request.id)
+        self._closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._stream:
+                if self._reply_id is None:
+                    self._seen.add(part)
+                yield part
+        except httpx.HTTPError as error:
+            self._close(f"{type(error).__name__}: {error}")
+            raise
+        self._close(None)
+
+    async def aclose(self) -> None:
+        self._close("the caller left before the end of the body")
+        await self._stream.aclose()
+
+    def _close(self, lost: str | None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        # Asked again: a body of unknown length is recorded by its sender only when it ends.
+        reply = self._reply_id or self._tracer.correlation.reply(self._request.id) or self._foreign()
+        if lost is None:
+            self._journal.received(reply)
+        else:
+            self._journal.lost(reply, lost)
+
+    def _foreign(self) -> Response:
+        """The response of a participant that is not observed itself."""
+        return Response(
+            id=f"{self._request.id}-answer",
+            sender=self._request.receiver,
+            receiver=self._participant,
+            operation_id=self._request.operation_id,
+            cause=self._request.id,
+            reply_to=self._request.id,
+            status=self._status,
+            headers=self._headers,
+            body=self._seen.body(),
+        )
+
+
+def http_client(transport: httpx.AsyncBaseTransport, base_url: str, timeout: float | None = 30) -> httpx.AsyncClient:
+    """A client whose requests are the same bytes on every machine: no proxies, codings or versions of the host's."""
+    return httpx.AsyncClient(
+        transport=transport,
+        base_url=base_url,
+        timeout=timeout,
+        trust_env=False,
+        headers={"user-agent": f"phrasim/{__version__}", "accept-encoding": "identity"},
+    )
+
+
+def _headers(headers: httpx.Headers) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers.raw)
+
+
+def _body(request: httpx.Request) -> Body:
+    """The body of a request as far as it is known before it is sent."""
+    stored = request.extensions.get(FILE_DIGEST)
+    if stored is not None:
+        return stored_body(int(request.headers["content-length"]), stored)
+    try:
+        content = request.content
+    except httpx.RequestNotRead:
+        return Body(length=int(request.headers.get("content-length", 0)))
+    return journal_body(content, request.headers.get("content-type"))

@@ -1,0 +1,309 @@
+"""The commits of a trace, and which of its messages is about which commit.
+
+A commit is known by what messages say of it: its id, else its token, else the set of its assets. In a trace on disk
+tokens are fingerprints, which are equal where the tokens are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from phrasim.journal.events import Delivery, Publish, Request, Response
+from phrasim.journal.sequence import Part
+from phrasim.journal.sightings import Sighting, Trace
+
+Subject = tuple[str, Part, str | None]
+"""What a message can be about within a commit: the operation, which part of it, and which asset if it is about one."""
+
+
+@dataclass(slots=True, eq=False)
+class Commit:
+    """What a trace tells of a commit; `assets` are in the order in which they were first named.
+
+    `id_was_told` says whether anything that Phraseanet had carried the commit's id, without which nobody can
+    acknowledge it (A1).
+    """
+
+    commit_id: str | None = None
+    token: str | None = field(default=None, repr=False)
+    publisher: str | None = None
+    assets: dict[str, None] = field(default_factory=dict)
+    id_was_told: bool = False
+    messages: dict[Subject, list[Sighting]] = field(default_factory=dict, repr=False)
+
+    def about(self, subject: Subject) -> list[Sighting]:
+        """The messages on that subject, in the order of the trace, refused and lost ones included."""
+        return self.messages.get(subject, [])
+
+    def add(self, operation_id: str, part: Part, asset: str | None, sighting: Sighting) -> None:
+        """Take a message for one about this commit."""
+        self.messages.setdefault((operation_id, part, asset), []).append(sighting)
+
+    def same(self, facts: "Facts") -> bool:
+        """Whether the facts are about this commit."""
+        if self.commit_id and facts.commit_id:
+            return self.commit_id == facts.commit_id
+        if self.token and facts.token:
+            return self.token == facts.token
+        return bool(facts.assets) and set(self.assets) == set(facts.assets)
+
+    def learn(self, facts: "Facts") -> None:
+        """Add what the facts say."""
+        self.commit_id = self.commit_id or facts.commit_id
+        self.token = self.token or facts.token
+        self.publisher = self.publisher or facts.publisher
+        self.assets.update(dict.fromkeys(facts.assets))
+        self.id_was_told = self.id_was_told or facts.commit_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one message says of one commit."""
+
+    commit_id: str | None
+    token: str | None
+    publisher: str | None
+    assets: tuple[str, ...]
+
+
+def commits_of(trace: Trace) -> list[Commit]:
+    """The commits of a trace, in the order in which it names them, each with the messages about it."""
+    commits = _named_commits(trace)
+    _attribute_commit_requests(trace, commits)
+    _enrich(trace, commits)
+    for sighting in trace.sightings:
+        _attribute(sighting, trace, commits)
+    _attribute_publisher_requests(trace, commits)
+    for commit in commits:
+        for about in commit.messages.values():
+            about.sort(key=lambda sighting: sighting.line)
+    return commits
+
+
+def owners(commits: list[Commit]) -> dict[str, list[Commit]]:
+    """The commits that each message, by its id, is about."""
+    table: dict[str, list[Commit]] = {}
+    for commit in commits:
+        for sightings in commit.messages.values():
+            for sighting in sightings:
+                table.setdefault(sighting.message.id, []).append(commit)
+    return table
+
+
+def _named_commits(trace: Trace) -> list[Commit]:
+    """What accepted notifications, listings and messages name; a refused one may hold anything."""
+    commits: list[Commit] = []
+    for sighting in trace.sightings:
+        if sighting.refused or sighting.lost:
+            continue
+        for facts in _facts(sighting):
+            if not (facts.commit_id or facts.token or facts.assets):
+                continue
+            known = [commit for commit in commits if commit.same(facts)]
+            if not known:
+                commits.append(Commit())
+            (known or commits[-1:])[0].learn(facts)
+    return commits
+
+
+def _attribute_commit_requests(trace: Trace, commits: list[Commit]) -> None:
+    """Join each request that commits files with the commit that came of it, or make it one that nobody named.
+
+    The answer does not tell the commit's id, so the files do: the same set, else one that shares a file with a commit
+    whose request is still missing.
+    """
+    requests = [one for one in trace.sightings if _is_request(one, "commitAssets") and not one.refused and not one.lost]
+    taken: set[int] = set()
+    unmatched = []
+    for request in requests:
+        equal = [index for index, commit in enumerate(commits) if set(commit.assets) == set(_files(request))]
+        if equal:
+            index = next((index for index in equal if index not in taken), equal[-1])
+            taken.add(index)
+            commits[index].add("commitAssets", "request", None, request)
+        else:
+            unmatched.append(request)
+    for request in unmatched:
+        files = _files(request)
+        sharing = [
+            index
+            for index, commit in enumerate(commits)
+            if index not in taken and not set(files).isdisjoint(commit.assets)
+        ]
+        if not sharing:
+            commits.append(Commit())
+        index = sharing[0] if sharing else len(commits) - 1
+        taken.add(index)
+        commits[index].learn(Facts(None, None, None, files))
+        commits[index].add("commitAssets", "request", None, request)
+
+
+def _enrich(trace: Trace, commits: list[Commit]) -> None:
+    """Take over what refused notifications and acknowledgements tell of the commits that are known otherwise."""
+    for sighting in trace.sightings:
+        if sighting.refused or sighting.lost:
+            for facts in _facts(sighting):
+                for commit in commits:
+                    if commit.same(facts):
+                        told = commit.id_was_told
+                        commit.learn(facts)
+                        commit.id_was_told = told
+        elif _is_request(sighting, "acknowledgeCommit"):
+            token = _asset_token(sighting)
+            acknowledged = sighting.parameters["id"]
+            known = any(commit.commit_id == acknowledged for commit in commits)
+            for commit in commits:
+                if not known and commit.commit_id is None and token and commit.token == token:
+                    commit.commit_id = acknowledged
+
+
+def _attribute(sighting: Sighting, trace: Trace, commits: list[Commit]) -> None:
+    operation_id, message = sighting.operation_id, sighting.message
+    if operation_id is None:
+        return
+    if isinstance(message, Request):
+        if operation_id == "uploadAsset":
+            created = sighting.answer_content
+            asset = created.get("id") if isinstance(created, dict) and not sighting.refused else None
+            for commit in commits:
+                if asset in commit.assets:
+                    commit.add(operation_id, "request", asset, sighting)
+        elif operation_id in ("getAsset", "downloadAsset"):
+            for commit in _of_asset(sighting, trace, commits):
+                commit.add(operation_id, "request", sighting.parameters["id"], sighting)
+        elif operation_id == "acknowledgeCommit":
+            for commit in commits:
+                if commit.commit_id == sighting.parameters["id"]:
+                    commit.add(operation_id, "request", None, sighting)
+        elif operation_id in ("enqueueAssets", "listCommits"):
+            _attribute_facts(sighting, "request", commits)
+    elif isinstance(message, Response):
+        if sighting.request is not None and operation_id in ("getAsset", "downloadAsset"):
+            for commit in _of_asset(trace.by_id[sighting.request.id], trace, commits):
+                commit.add(operation_id, "response", sighting.parameters["id"], sighting)
+    else:
+        _attribute_facts(sighting, "publish" if isinstance(message, Publish) else "delivery", commits)
+
+
+def _attribute_facts(sighting: Sighting, part: Part, commits: list[Commit]) -> None:
+    assert sighting.operation_id is not None
+    for facts in _facts(sighting):
+        for commit in commits:
+            if commit.same(facts):
+                commit.add(sighting.operation_id, part, None, sighting)
+                break
+
+
+def _of_asset(sighting: Sighting, trace: Trace, commits: list[Commit]) -> list[Commit]:
+    """The commit that a request for an asset is about: where several hold the asset, cause or token decides."""
+    holding = [commit for commit in commits if sighting.parameters.get("id") in commit.assets]
+    if len(holding) > 1:
+        delivery = trace.delivery_behind(sighting)
+        if delivery is not None:
+            holding = [c for c in holding if any(c.same(facts) for facts in _facts(delivery))] or holding
+        token = _asset_token(sighting)
+        holding = [commit for commit in holding if commit.token and commit.token == token] or holding
+    return holding[:1]
+
+
+def _attribute_publisher_requests(trace: Trace, commits: list[Commit]) -> None:
+    """Join each request for a publisher with a commit of that publisher.
+
+    Where a publisher has several, the cause decides; without one, a request is for the commit that was delivered first
+    and whose publisher nobody asked for since.
+    """
+    waiting: list[Commit] = []
+    left: list[Sighting] = []
+    for sighting in trace.sightings:
+        if isinstance(sighting.message, Delivery):
+            delivered = [commit for commit in commits if any(commit.same(facts) for facts in _facts(sighting))]
+            waiting += [commit for commit in delivered if commit not in waiting]
+        if not _is_request(sighting, "getPublisherInfo"):
+            continue
+        delivery = trace.delivery_behind(sighting)
+        behind = [] if delivery is None else _facts_list(delivery)
+        caused = [commit for commit in commits if any(commit.same(facts) for facts in behind)]
+        publisher = sighting.parameters["id"]
+        chosen = [c for c in caused if c.publisher == publisher] or [c for c in waiting if c.publisher == publisher]
+        if not chosen:
+            left.append(sighting)
+            continue
+        chosen[0].add("getPublisherInfo", "request", None, sighting)
+        if not sighting.refused and not sighting.lost and chosen[0] in waiting:
+            waiting.remove(chosen[0])
+    for sighting in left:
+        of_publisher = [commit for commit in commits if commit.publisher == sighting.parameters["id"]]
+        lacking = [commit for commit in of_publisher if not commit.about(("getPublisherInfo", "request", None))]
+        before = [commit for commit in of_publisher if _delivered_before(commit, sighting)]
+        for commit in lacking[:1] or before[-1:] or of_publisher[:1]:
+            commit.add("getPublisherInfo", "request", None, sighting)
+
+
+def _delivered_before(commit: Commit, sighting: Sighting) -> bool:
+    return any(delivery.line < sighting.line for delivery in commit.about(("consumeMessage", "delivery", None)))
+
+
+def _facts_list(sighting: Sighting) -> list[Facts]:
+    return list(_facts(sighting))
+
+
+def _facts(sighting: Sighting) -> Iterator[Facts]:
+    """What a message says of commits, in whichever of the shapes that the services use."""
+    message = sighting.message
+    if isinstance(message, Publish | Delivery):
+        match sighting.content:
+            case [dict(first), *others]:
+                yield Facts(
+                    commit_id=_text(first, "commit_id"),
+                    token=_text(first, "token"),
+                    publisher=_text(first, "publisher") or _text(first, "publisher_id") or _text(first, "id"),
+                    assets=_asset_ids(others),
+                )
+    elif _is_request(sighting, "enqueueAssets"):
+        if isinstance(content := sighting.content, dict):
+            yield Facts(
+                commit_id=_text(content, "commit_id"),
+                token=_text(content, "token"),
+                publisher=_text(content, "publisher"),
+                assets=_asset_ids(content.get("assets")),
+            )
+    elif _is_request(sighting, "listCommits") and not sighting.refused:
+        listing = sighting.answer_content
+        items = listing.get("hydra:member") if isinstance(listing, dict) else listing
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict):
+                yield Facts(
+                    _text(item, "id"), _text(item, "token"), _text(item, "userId"), _asset_ids(item.get("assets"))
+                )
+
+
+def _text(values: dict[str, Any], key: str) -> str | None:
+    value = values.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def _asset_ids(written: Any) -> tuple[str, ...]:
+    """Asset ids that are given as ids, as paths (`/assets/…`) or as objects with an `id`."""
+    found = []
+    for one in written if isinstance(written, list) else ():
+        asset = one.get("id") if isinstance(one, dict) else one
+        if isinstance(asset, str):
+            found.append(asset.rpartition("/")[2])
+    return tuple(found)
+
+
+def _files(sighting: Sighting) -> tuple[str, ...]:
+    content = sighting.content
+    return _asset_ids(content.get("files")) if isinstance(content, dict) else ()
+
+
+def _is_request(sighting: Sighting, operation_id: str) -> bool:
+    return isinstance(sighting.message, Request) and sighting.operation_id == operation_id
+
+
+def _asset_token(sighting: Sighting) -> str | None:
+    if isinstance(sighting.message, Request):
+        for name, value in sighting.message.headers:
+            if name == "authorization" and value.startswith("AssetToken "):
+                return value.removeprefix("AssetToken ")
+    return None

@@ -1,0 +1,1 @@
+"""The simulated Phraseanet: learns of commits, hands them to itself through RabbitMQ, and works on them."""

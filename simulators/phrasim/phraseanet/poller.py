@@ -1,0 +1,61 @@
+"""Pull mode: every interval Phraseanet asks the upload service for commits that nobody acknowledged (L4)."""
+
+from collections.abc import Callable
+
+import httpx
+import msgspec
+
+from phrasim.broker.client import BrokerError
+from phrasim.clock import Clock
+from phrasim.phraseanet.credentials import ClientToken, TokenRefused
+from phrasim.phraseanet.queue import IngestQueue
+from phrasim.phraseanet.state import PhraseanetState
+from phrasim.phraseanet.wire import from_listing
+
+
+class Poller:
+    """Asks `GET /commits` every `interval` seconds, the first time after one interval (A14)."""
+
+    def __init__(
+        self,
+        state: PhraseanetState,
+        queue: IngestQueue,
+        *,
+        upload: httpx.AsyncClient,
+        token: ClientToken,
+        clock: Clock,
+        interval: float,
+        note: Callable[..., None],
+    ) -> None:
+        self._state = state
+        self._queue = queue
+        self._upload = upload
+        self._token = token
+        self._clock = clock
+        self._interval = interval
+        self._note = note
+
+    async def run(self) -> None:
+        """Poll for ever; a poll that fails is noted, and the next one comes in its time."""
+        while True:
+            await self._clock.sleep(self._interval)
+            try:
+                await self.poll()
+            except (httpx.HTTPError, TokenRefused, BrokerError) as error:
+                self._note("poll failed", reason=f"{type(error).__name__}: {error}")
+
+    async def poll(self) -> None:
+        """Ask once and hand on each commit that is new here (A30)."""
+        answer = await self._token.get(self._upload, "/commits")
+        if answer.status_code != 200:
+            self._note("poll failed", reason=f"the upload service answered {answer.status_code}")
+            return
+        for item in msgspec.json.decode(answer.content):
+            handover = from_listing(item, str(self._upload.base_url).rstrip("/"))
+            if not self._state.accept(handover):
+                continue
+            try:
+                await self._queue.put(handover)
+            except BrokerError:
+                self._state.forget(handover)
+                raise

@@ -1,0 +1,30 @@
+"""What an `Authorization` header says."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """An access token of Auth (RFC 6750); not yet known to be good."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssetToken:
+    """The token of a commit, sent by a scheme of the document's own ("relates to an asset", A17)."""
+
+    token: str
+
+
+def credentials(authorization: str | None) -> Bearer | AssetToken | None:
+    """What a caller presents; None for nothing, an unknown scheme or an empty token.
+
+    `Bearer` is compared without case (RFC 9110, §11.1), `AssetToken` with it, as the deployed services do (§2.4).
+    """
+    scheme, _, token = (authorization or "").partition(" ")
+    if not token:
+        return None
+    if scheme == "AssetToken":
+        return AssetToken(token)
+    return Bearer(token) if scheme.lower() == "bearer" else None

@@ -1,0 +1,44 @@
+"""How a simulated service says no: `application/problem+json` (RFC 9457), as ruled in A29."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class Refusal(Exception):
+    """Raised anywhere in a service, it becomes the answer: a status, a sentence for people, further headers."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+    def response(self) -> Response:
+        """The answer on the wire."""
+        return problem(self.status, self.detail, self.headers)
+
+
+def unauthorized(detail: str, schemes: str = "Bearer") -> Refusal:
+    """401; `schemes` names what would be accepted (RFC 9110, §11.6.1)."""
+    return Refusal(401, detail, {"WWW-Authenticate": schemes})
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A `problem+json` answer; its title is the status's own phrase, as RFC 9457 asks where the type is about:blank."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
+
+
+async def http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals (no such path, wrong method) in the same form."""
+    assert isinstance(error, HTTPException)
+    said = {
+        404: f"there is nothing at {request.url.path}",
+        405: f"{request.method} is not a method of {request.url.path}",
+    }
+    return problem(error.status_code, said.get(error.status_code, error.detail), error.headers)

@@ -1,0 +1,36 @@
+"""The upload service as an application."""
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+
+from phrasim.documents import Specification
+from phrasim.service.operations import service
+from phrasim.upload.identity import Identity
+from phrasim.upload.routes import UploadRoutes
+from phrasim.upload.state import Commit, UploadState
+from phrasim.upload.storage import Storage
+
+
+def upload_app(
+    specification: Specification,
+    state: UploadState,
+    storage: Storage,
+    identity: Identity,
+    *,
+    committed: Callable[[Commit], None],
+    upload_size_max: int | None = None,
+) -> Starlette:
+    """The operations of `upload.yaml`; `committed` is told of each commit, `upload_size_max` is in bytes (A29)."""
+    routes = UploadRoutes(state, storage, identity, committed=committed, upload_size_max=upload_size_max)
+    return service(
+        specification,
+        {
+            "uploadAsset": routes.upload_asset,
+            "commitAssets": routes.commit_assets,
+            "listCommits": routes.list_commits,
+            "getAsset": routes.get_asset,
+            "downloadAsset": routes.download_asset,
+            "acknowledgeCommit": routes.acknowledge_commit,
+        },
+    )

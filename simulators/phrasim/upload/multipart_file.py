@@ -1,0 +1,62 @@
+"""The file in a `multipart/form-data` request, written to storage as its bytes arrive."""
+
+from collections.abc import AsyncIterator
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from phrasim.service.refusal import Refusal
+from phrasim.upload.storage import Incoming
+
+PART = "file"
+"""The name of the part that holds the file (§2.2)."""
+
+PARTS_MAX = 32
+"""Parts that a request may have; only `file` is kept."""
+
+
+async def receive_file(
+    content_type: str, body: AsyncIterator[bytes], incoming: Incoming, size_max: int | None
+) -> str | None:
+    """Write the part `file` of `body` to `incoming` and return its file name; None if the request has no such part.
+
+    However the stream is cut, the result is the same. Raises `Refusal`: 400 for what is not multipart, breaks off or
+    has the part twice, 413 above `size_max` bytes (None: no limit).
+    """
+    try:
+        with PushMultipartParser(_boundary(content_type), strict=True, max_segment_count=PARTS_MAX) as parser:
+            writer = _PartWriter(incoming, size_max)
+            async for chunk in body:
+                for event in parser.parse(chunk) if chunk else ():
+                    writer.take(event)
+    except MultipartError as error:
+        raise Refusal(400, f"the body is not well-formed multipart/form-data: {error}") from error
+    return writer.file_name
+
+
+class _PartWriter:
+    """Takes the parser's events and writes the bytes of the part that is wanted."""
+
+    def __init__(self, incoming: Incoming, size_max: int | None) -> None:
+        self.file_name: str | None = None
+        self._incoming = incoming
+        self._size_max = size_max
+        self._wanted = False
+
+    def take(self, event: MultipartSegment | bytearray | bytes | None) -> None:
+        if isinstance(event, MultipartSegment):
+            self._wanted = event.name == PART and event.filename is not None
+            if self._wanted and self.file_name is not None:
+                raise Refusal(400, f"the part {PART!r} is there more than once; one file is one request")
+            if self._wanted:
+                self.file_name = event.filename
+        elif event is not None and self._wanted:
+            self._incoming.write(bytes(event))
+            if self._size_max is not None and self._incoming.size > self._size_max:
+                raise Refusal(413, f"the file is larger than {self._size_max} bytes")
+
+
+def _boundary(content_type: str) -> str:
+    boundary: str | None = parse_options_header(content_type)[1].get("boundary")
+    if not boundary:
+        raise Refusal(400, "the Content-Type multipart/form-data has no boundary")
+    return boundary

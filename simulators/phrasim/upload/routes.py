@@ -1,0 +1,186 @@
+"""The upload service's operations: requests into calls of the state, results into answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from phrasim.edge.inbound import STORED_DIGEST
+from phrasim.service.operations import Call, json_answer
+from phrasim.service.refusal import Refusal
+from phrasim.upload.access import Principal, User, may_list_commits, may_upload, may_use
+from phrasim.upload.identity import Identity
+from phrasim.upload.multipart_file import PART, receive_file
+from phrasim.upload.outbound import hashes
+from phrasim.upload.state import Asset, Commit, CommitRefused, UploadState
+from phrasim.upload.storage import READ_BYTES, Storage
+
+
+class UploadRoutes:
+    """The handlers of `upload.yaml`; `committed` is told of each new commit."""
+
+    def __init__(
+        self,
+        state: UploadState,
+        storage: Storage,
+        identity: Identity,
+        *,
+        committed: Callable[[Commit], None],
+        upload_size_max: int | None,
+    ) -> None:
+        self._state = state
+        self._storage = storage
+        self._identity = identity
+        self._committed = committed
+        self._upload_size_max = upload_size_max
+
+    async def upload_asset(self, call: Call) -> ASGIApp:
+        """`POST /assets`: the file goes to disk as it arrives; a refused one leaves nothing there."""
+        user = await self._user(call, "upload assets")
+        call.check_media_type()
+        content_type = call.request.headers["content-type"]
+        with self._storage.incoming() as incoming:
+            name = await receive_file(content_type, call.request.stream(), incoming, self._upload_size_max)
+            if name is None:
+                raise Refusal(400, f'"{PART}" is required: a part of that name with a file in it')
+            if incoming.size == 0:
+                raise Refusal(400, f"{PART}: Empty file")
+            asset = self._state.add_asset(user.id, name, self._storage.store(incoming))
+        return json_answer(asset_object(asset), 201)
+
+    async def commit_assets(self, call: Call) -> ASGIApp:
+        """`POST /commit`: the answer is `true`, never the commit's id (§2.3)."""
+        user = await self._user(call, "commit assets")
+        body = await call.body()
+        try:
+            commit = self._state.commit(user.id, body["files"], body.get("formData") or {})
+        except CommitRefused as refused:
+            raise Refusal(400, str(refused)) from refused
+        self._committed(commit)
+        return json_answer(True)
+
+    async def list_commits(self, call: Call) -> ASGIApp:
+        """`GET /commits`: what nobody acknowledged yet (A10, A12)."""
+        if not may_list_commits(await self._principal(call)):
+            raise Refusal(403, "only an administrator or a client with the scope commit:list may list commits")
+        return json_answer([commit_object(commit) for commit in self._state.unacknowledged()])
+
+    async def get_asset(self, call: Call) -> ASGIApp:
+        """`GET /assets/{id}`: its metadata."""
+        return json_answer(asset_object(await self._asset(call)))
+
+    async def download_asset(self, call: Call) -> ASGIApp:
+        """`GET /assets/{id}/download`: its file (P8, P9)."""
+        return FileAnswer(self._storage, await self._asset(call))
+
+    async def acknowledge_commit(self, call: Call) -> ASGIApp:
+        """`POST /commits/{id}/ack`: `true`, the first time and ever after; the body is ignored (A16)."""
+        principal = await self._principal(call)
+        commit = self._state.find_commit(call.path["id"])
+        if commit is None:
+            raise Refusal(404, "Commit not found")
+        if not may_use(principal, commit):
+            raise Refusal(403, "only an administrator or the commit's own AssetToken may acknowledge it")
+        self._state.acknowledge(commit)
+        return json_answer(True)
+
+    async def _principal(self, call: Call) -> Principal:
+        return await self._identity.principal(call.authorization)
+
+    async def _user(self, call: Call, act: str) -> User:
+        principal = await self._principal(call)
+        if not may_upload(principal):
+            raise Refusal(403, f"only a user may {act}, with a Bearer of their own")
+        assert isinstance(principal, User)
+        return principal
+
+    async def _asset(self, call: Call) -> Asset:
+        principal = await self._principal(call)
+        asset = self._state.asset(call.path["id"])
+        if asset is None:
+            raise Refusal(404, f"there is no asset {call.path['id']!r}")
+        if not may_use(principal, asset.commit):
+            raise Refusal(403, "only an administrator or its commit's AssetToken opens an asset, once it is committed")
+        return asset
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """An asset's file as an answer, read from disk part by part."""
+
+    storage: Storage
+    asset: Asset
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """An ASGI application. A file that was deleted is 404 (A31)."""
+        stored = self.asset.file
+        try:
+            file = self.storage.open(stored)
+        except FileNotFoundError:
+            gone = Refusal(404, f"the file of asset {self.asset.id!r} is no longer here").response()
+            await gone(scope, _receive, send)
+            return
+        with file:
+            scope["state"][STORED_DIGEST] = stored.sha256
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
+            left = 0 if scope["method"] == "HEAD" else stored.size
+            while True:
+                part = file.read(min(READ_BYTES, left))
+                left -= len(part)
+                await send({"type": "http.response.body", "body": part, "more_body": left > 0 and bool(part)})
+                if left <= 0 or not part:
+                    return
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        size = str(self.asset.file.size).encode()
+        return [
+            (b"content-type", self.asset.file.mime_type.encode()),
+            (b"content-length", size),
+            (b"content-size", size),
+            (b"content-disposition", content_disposition(self.asset.original_name).encode()),
+        ]
+
+
+def asset_object(asset: Asset) -> dict[str, Any]:
+    """The Asset of `upload.yaml`; its form data is null until it is committed (§2.2)."""
+    return {
+        "id": asset.id,
+        "size": asset.file.size,
+        "formData": asset.commit.form_data if asset.commit else None,
+        "originalName": asset.original_name,
+        "mimeType": asset.file.mime_type,
+        "createdAt": timestamp(asset.created_at),
+    }
+
+
+def commit_object(commit: Commit) -> dict[str, Any]:
+    """The Commit of `upload.yaml`."""
+    return {
+        "id": commit.id,
+        "userId": commit.user_id,
+        "token": commit.token,
+        "formData": commit.form_data,
+        "totalSize": commit.total_size,
+        "acknowledged": commit.acknowledged,
+        "createdAt": timestamp(commit.created_at),
+        "locale": commit.locale,
+        "assets": [asset.id for asset in commit.assets],
+        "hashes": hashes(commit),
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in whole seconds with a numeric offset, as the document's example has it."""
+    return moment.isoformat(timespec="seconds")
+
+
+def content_disposition(name: str) -> str:
+    """`attachment` with the client's name: quoted, and in RFC 8187's form where it is not plain ASCII."""
+    plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in name)
+    header = f'attachment; filename="{plain}"'
+    if plain == name:
+        return header
+    return f"{header}; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"

@@ -1,0 +1,125 @@
+"""What the upload service knows and decides: assets, commits, their tokens, and what it wants to tell Phraseanet."""
+
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+TOKEN_BYTES = 21
+"""Bytes of a commit's token; it is written in hexadecimal, 42 characters (A17)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as storage has it: where (`key`), how long in bytes, its SHA-256, and what its content looks like."""
+
+    key: str
+    size: int
+    sha256: str
+    mime_type: str
+
+
+@dataclass(slots=True)
+class Asset:
+    """One uploaded file; `commit` is None until it is committed."""
+
+    id: str
+    user_id: str
+    original_name: str
+    file: StoredFile
+    created_at: datetime
+    commit: "Commit | None" = None
+
+
+@dataclass(slots=True)
+class Commit:
+    """Assets handed over together, with their form data and one secret token for all of them (A17)."""
+
+    id: str
+    user_id: str
+    token: str
+    form_data: dict[str, Any]
+    assets: tuple[Asset, ...]
+    created_at: datetime
+    locale: str
+    acknowledged: bool = field(default=False)
+
+    @property
+    def total_size(self) -> int:
+        """Bytes of all the files."""
+        return sum(asset.file.size for asset in self.assets)
+
+
+class CommitRefused(ValueError):
+    """A commit of ids that cannot be committed; the message names them (A24)."""
+
+
+class UploadState:
+    """Assets and commits. `chance` makes ids and tokens, `now` tells the date in UTC."""
+
+    def __init__(self, chance: random.Random, now: Callable[[], datetime]) -> None:
+        self._chance = chance
+        self._now = now
+        self._assets: dict[str, Asset] = {}
+        self._commits: dict[str, Commit] = {}
+
+    def new_id(self) -> str:
+        """A fresh UUID."""
+        return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+
+    def add_asset(self, user_id: str, original_name: str, file: StoredFile) -> Asset:
+        """Take a stored file as a new asset of that user."""
+        asset = Asset(self.new_id(), user_id, original_name, file, self._now())
+        self._assets[asset.id] = asset
+        return asset
+
+    def commit(self, user_id: str, asset_ids: Sequence[str], form_data: dict[str, Any]) -> Commit:
+        """Commit those assets; another user's uncommitted asset is accepted (A24).
+
+        Keys of the form data that start with `__` are instructions of the client and are not kept (§2.3). Raises
+        `CommitRefused` for no ids, a repeated, an unknown or an already committed one, and then changes nothing.
+        """
+        if not asset_ids:
+            raise CommitRefused("files: a commit needs at least one asset")
+        repeated = sorted({asset_id for asset_id in asset_ids if asset_ids.count(asset_id) > 1})
+        unknown = [asset_id for asset_id in asset_ids if asset_id not in self._assets]
+        taken = [asset_id for asset_id in asset_ids if asset_id not in unknown and self._assets[asset_id].commit]
+        for found, ids in (("repeated", repeated), ("unknown", unknown), ("already committed", taken)):
+            if ids:
+                raise CommitRefused(f"files: {found}: {', '.join(ids)}")
+        commit = Commit(
+            id=self.new_id(),
+            user_id=user_id,
+            token=self._chance.randbytes(TOKEN_BYTES).hex(),
+            form_data={key: value for key, value in form_data.items() if not key.startswith("__")},
+            assets=tuple(self._assets[asset_id] for asset_id in asset_ids),
+            created_at=self._now(),
+            locale="en",
+        )
+        for asset in commit.assets:
+            asset.commit = commit
+        self._commits[commit.id] = commit
+        return commit
+
+    def asset(self, asset_id: str) -> Asset | None:
+        """The asset of that id."""
+        return self._assets.get(asset_id)
+
+    def find_commit(self, commit_id: str) -> Commit | None:
+        """The commit of that id."""
+        return self._commits.get(commit_id)
+
+    @property
+    def commits(self) -> tuple[Commit, ...]:
+        """All commits, oldest first."""
+        return tuple(self._commits.values())
+
+    def unacknowledged(self) -> list[Commit]:
+        """The commits that nobody acknowledged yet, oldest first (A12)."""
+        return [commit for commit in self._commits.values() if not commit.acknowledged]
+
+    def acknowledge(self, commit: Commit) -> None:
+        """The consumer has the commit; doing so again changes nothing (A16). The files stay readable (A31)."""
+        commit.acknowledged = True
