@@ -466,8 +466,11 @@ class Channel:
         if consumer is not None:
             consumer.outstanding -= 1
             self.outstanding -= 1
-            if consumer.blocked or self.prefetch:
-                self._run(self._resume((consumer,)))
+            if self.prefetch:
+                self._run(self._resume(()))
+            elif consumer.blocked:
+                consumer.queue.resume(consumer)
+                consumer.queue.run()
 
     @_method(60, 90)
     def basic_reject(self, delivery_tag: int, *, requeue: bool = True) -> None:

@@ -15,7 +15,7 @@ from phrasim.broker.message import Message, Properties
 from phrasim.clock import Clock
 from phrasim.documents import Messages
 from phrasim.edge.body import journal_body
-from phrasim.edge.context import handling
+from phrasim.edge.context import Handled
 from phrasim.edge.edge import Edge
 from phrasim.journal import events as journal
 
@@ -115,7 +115,7 @@ class LocalBroker:
             body=journal_body(message.body, message.properties.content_type),
         )
         self.edge.journal.sent(delivery)
-        client.take(event, handling(delivery.id, traceparent), headers)
+        client.take(event, self.edge.tracer.handling(delivery.id, traceparent), headers)
 
 
 class LocalClient:
@@ -172,7 +172,11 @@ class LocalClient:
         self._call(lambda: self._channel.basic_reject(incoming.delivery_tag, requeue=False))
 
     async def close(self) -> None:
-        """As `BrokerClient.close`."""
+        """As `BrokerClient.close`; a delivery that nobody took goes back with the rest."""
+        while not self._deliveries.empty():
+            incoming = self._deliveries.get_nowait()
+            if incoming is not None:
+                self.edge.journal.lost(incoming.handled.message_id, "the consumer left")
         self.end()
         self._broker.disconnect(self._channel)
 
@@ -186,7 +190,7 @@ class LocalClient:
         self.edge.journal.received(incoming.handled.message_id)
         return incoming
 
-    def take(self, event: Delivery, handled: Any, headers: Mapping[str, Any]) -> None:
+    def take(self, event: Delivery, handled: Handled, headers: Mapping[str, Any]) -> None:
         """A delivery for this client."""
         message: Message = event.message
         self._deliveries.put_nowait(

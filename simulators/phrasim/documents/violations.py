@@ -71,7 +71,7 @@ class Schemas:
                 return []
             secrets = self.store.secret_fields()
             violations = [
-                violation for error in validator.iter_errors(value) for violation in _reworded(error, at, secrets)
+                violation for error in validator.iter_errors(value) for violation in reworded(error, at, secrets)
             ]
         except ValueError as error:
             return [Violation(pointer_of(at), f"this is not JSON that can be checked: {error}")]
@@ -92,8 +92,8 @@ class Schemas:
         )
 
 
-def _reworded(error: "ValidationError", at: tuple[str | int, ...], secrets: frozenset[str]) -> list[Violation]:
-    """The violations that one error of the validator stands for; a missing or unknown field is named by its own pointer."""
+def reworded(error: "ValidationError", at: tuple[str | int, ...], secrets: frozenset[str]) -> list[Violation]:
+    """The violations that one error of the validator is; a missing or unknown field is named by its own pointer."""
     place = (*at, *error.instance_path)
     kind = error.kind.as_dict()
     match error.kind.name:

@@ -5,12 +5,15 @@ unknown here and stays what it is: a header.
 """
 
 import random
+import re
 from collections import OrderedDict
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 PENDING_MAX = 10_000
 """Messages on their way that are remembered; the oldest is forgotten first (its receiver then is a stranger to it)."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Tracer:
     def traceparent(self, message_id: str) -> str:
         """A new `traceparent` for the message, in the trace of what is being worked on, announced to the receiver."""
         working_on = handled.get()
-        trace_id = working_on.trace_id if working_on else f"{self._chance.getrandbits(128) or 1:032x}"
+        trace_id = working_on.trace_id if working_on else self._new_trace_id()
         traceparent = f"00-{trace_id}-{self._chance.getrandbits(64) or 1:016x}-01"
         self.correlation.announce(traceparent, message_id)
         return traceparent
@@ -83,11 +86,13 @@ class Tracer:
         working_on = handled.get()
         return working_on.message_id if working_on else None
 
+    def handling(self, message_id: str, traceparent: str | None) -> Handled:
+        """What a task works on that was given that message; without a valid `traceparent` a new trace begins (§3.2.4)."""
+        valid = _TRACEPARENT.fullmatch(traceparent or "")
+        return Handled(message_id, valid[1] if valid else self._new_trace_id())
 
-def handling(message_id: str, traceparent: str | None) -> Handled:
-    """What a task works on that was given that message."""
-    parts = (traceparent or "").split("-")
-    return Handled(message_id, parts[1] if len(parts) == 4 else "0" * 32)
+    def _new_trace_id(self) -> str:
+        return f"{self._chance.getrandbits(128) or 1:032x}"
 
 
 def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:

@@ -59,7 +59,7 @@ class Edge:
         transport = OutboundEdge(
             self.participant,
             self._wire.transport,
-            receiver=lambda url: self._wire.hosts[url.host],
+            receiver=lambda url: self._wire.hosts.get(url.host),
             operation=self._wire.profile.operation,
             journal=self.journal,
             tracer=self.tracer,

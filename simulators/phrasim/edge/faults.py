@@ -6,7 +6,7 @@ upload is. To add one: a value here, its place in `SENDER_EFFECTS` or `RECEIVER_
 or `inbound.py`, its key in `scenarios/scenario.schema.json`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +53,38 @@ SENDER_EFFECTS: tuple[type[SenderEffect], ...] = (Refuse, Duplicate)
 RECEIVER_EFFECTS: tuple[type[ReceiverEffect], ...] = (Delay, Answer, DropReply, CutBody)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """An effect and the calls of an operation that it strikes: those numbered in `occurrences`, from 1; empty: all."""
 
     operation_id: str
     effect: Effect
     occurrences: tuple[int, ...] = ()
-    met: int = field(default=0, init=False)
-    """How many calls of the operation this fault has met."""
-
-    def is_next(self) -> bool:
-        """Count a call; True if the fault strikes it."""
-        self.met += 1
-        return not self.occurrences or self.met in self.occurrences
 
 
 class Faults:
-    """The faults of a run. The edges ask what strikes each request, once at either side."""
+    """The faults of a run, and how many calls each has met. The edges ask what strikes each request, once a side."""
 
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
-        self._faults = list(faults)
+        self._faults = faults
+        self._met = [0] * len(faults)
 
     def at_sender(self, operation_id: str | None) -> list[SenderEffect]:
         """What strikes this request before it leaves."""
-        return [
-            fault.effect
-            for fault in self._faults
-            if fault.operation_id == operation_id and isinstance(fault.effect, SENDER_EFFECTS) and fault.is_next()
-        ]
+        return [effect for effect in self._striking(operation_id, SENDER_EFFECTS) if isinstance(effect, SENDER_EFFECTS)]
 
     def at_receiver(self, operation_id: str | None) -> list[ReceiverEffect]:
         """What strikes this request where it arrives."""
-        return [
-            fault.effect
-            for fault in self._faults
-            if fault.operation_id == operation_id and isinstance(fault.effect, RECEIVER_EFFECTS) and fault.is_next()
-        ]
+        effects = self._striking(operation_id, RECEIVER_EFFECTS)
+        return [effect for effect in effects if isinstance(effect, RECEIVER_EFFECTS)]
+
+    def _striking(self, operation_id: str | None, kinds: tuple[type[Effect], ...]) -> list[Effect]:
+        """The effects of those kinds whose turn it is, now that one more call of the operation has come."""
+        effects = []
+        for index, fault in enumerate(self._faults):
+            if fault.operation_id != operation_id or not isinstance(fault.effect, kinds):
+                continue
+            self._met[index] += 1
+            if not fault.occurrences or self._met[index] in fault.occurrences:
+                effects.append(fault.effect)
+        return effects

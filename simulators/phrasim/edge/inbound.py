@@ -3,6 +3,7 @@
 It streams: a body is passed on part by part, and kept only within the journal's limits.
 """
 
+import http.client
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from phrasim.clock import Clock
 from phrasim.documents import Operation
 from phrasim.edge.body import BodyCollector, stored_body
-from phrasim.edge.context import Tracer, handled, handling
+from phrasim.edge.context import Tracer, handled
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Faults
 from phrasim.journal.events import Participant, Request, Response
 from phrasim.journal.recorder import Journal
@@ -55,7 +56,7 @@ class InboundEdge:
             return
         operation = self._operation(scope["method"], scope["path"])
         exchange = _Exchange(self._participant, scope, operation, self._stranger, self._journal, self._tracer)
-        handled.set(handling(exchange.request_id, exchange.traceparent))
+        handled.set(self._tracer.handling(exchange.request_id, exchange.traceparent))
         await self._answer(exchange, scope, receive, send)
 
     async def _answer(self, exchange: "_Exchange", scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,25 +67,28 @@ class InboundEdge:
                 case Delay(seconds):
                     await self._clock.sleep(seconds)
                 case Answer(status):
-                    app = _answering(status)
+                    app = _answering(status, "a fault answers in the place of the service")
                 case DropReply():
                     exchange.dropped = True
                 case CutBody(after_bytes):
                     exchange.cut_after = after_bytes
         try:
             await app(scope, exchange.receiving(receive), exchange.sending(send))
-            if exchange.dropped:
-                # The caller waits for an answer that does not come, until it loses patience.
-                while (await receive())["type"] != "http.disconnect":
-                    pass
         except Exception as error:
             if exchange.cut:
                 raise
+            if exchange.left:
+                return  # The journal has the loss; that nobody is there to be answered is no failure of the service.
             _logger.exception("%s failed at %s %s", self._participant, scope["method"], scope["path"])
             self._journal.noted(self._participant, "failed", error=f"{type(error).__name__}: {error}")
-            if exchange.answering:
+            if not exchange.answering:
+                await _answering(500, "the service failed at this request")(scope, receive, exchange.sending(send))
+            elif not exchange.complete:
                 raise
-            await _answering(500)(scope, receive, exchange.sending(send))
+        if exchange.dropped:
+            # The caller waits for an answer that does not come, until it loses patience.
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
 
 class _Exchange:
@@ -119,6 +123,10 @@ class _Exchange:
         self.dropped = False
         self.cut_after: int | None = None
         self.cut = False
+        self.left = False
+        """Whether the caller was gone before it had sent, or was sent, everything."""
+        self.complete = False
+        """Whether the last part of the response has been sent."""
         if named.get("content-length", "0") == "0" and "transfer-encoding" not in named:
             self._receive_whole()
 
@@ -138,7 +146,7 @@ class _Exchange:
                 if not message.get("more_body", False):
                     self._receive_whole()
             elif message["type"] == "http.disconnect" and not self._received:
-                self._received = True
+                self._received = self.left = True
                 self._journal.lost(self._message(), "the caller left before the end of the body")
             return message
 
@@ -148,24 +156,31 @@ class _Exchange:
         """`send` as the application gets it."""
 
         async def sent(message: Message) -> None:
+            if self.left:
+                raise ConnectionResetError("the caller has left: nobody reads this response")
             if message["type"] == "http.response.start":
+                # It leaves with the first part of the body: until then the service may still fail, and answer 500.
                 self._start = message
-                if not self.dropped:
-                    await send(message)
                 return
+            first = not self.answering
             if not self._received:
                 # An answer before the end of the body: the receiver has as much as it wanted.
                 self._receive_whole()
             message = self._record(message)
+            self.complete = not message["more_body"]
             if self.dropped:
                 return
             try:
+                if first:
+                    assert self._start is not None
+                    await send(self._start)
                 await send(message)
             except OSError as error:
-                assert self._response_id is not None
-                self._journal.lost(self._response_id, str(error))
+                self._lose_response(str(error))
                 raise
             if self.cut:
+                if self._foreign:
+                    self._lose_response("a fault cut the body")
                 raise _CutError("a fault cuts the body here")
 
         return sent
@@ -184,6 +199,17 @@ class _Exchange:
             headers=self._headers,
             body=self._asked.body(),
         )
+
+    def _lose_response(self, reason: str) -> None:
+        """The caller did not get the whole response; a simulated one that had its head says so itself."""
+        self.left = True
+        if self._response_id is None:
+            assert self._start is not None
+            assert self._answered is not None
+            self._send_response(_decoded(self._start.get("headers", ())), self._answered.body())
+        reply = self._tracer.correlation.reply(self.request_id)
+        if reply is not None:
+            self._journal.lost(reply, reason)
 
     def _receive_whole(self) -> None:
         self._received = True
@@ -248,11 +274,12 @@ def _decoded(headers: Any) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
 
 
-def _answering(status: int) -> ASGIApp:
-    """An application that answers with a bare `problem+json` of that status (A29)."""
+def _answering(status: int, detail: str) -> ASGIApp:
+    """An application that answers with a `problem+json` of that status (A29)."""
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-        body = msgspec.json.encode({"type": "about:blank", "title": "A fault struck", "status": status})
+        title = http.client.responses.get(status, "Unknown Status")
+        body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
         headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),

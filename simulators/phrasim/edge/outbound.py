@@ -24,7 +24,7 @@ class OutboundEdge(httpx.AsyncBaseTransport):
         participant: Participant,
         inner: httpx.AsyncBaseTransport,
         *,
-        receiver: Callable[[httpx.URL], Participant],
+        receiver: Callable[[httpx.URL], Participant | None],
         operation: Callable[[Participant, str, str], Operation | None],
         journal: Journal,
         tracer: Tracer,
@@ -41,6 +41,10 @@ class OutboundEdge(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As `inner`; what is raised is noted and raised again."""
         receiver = self._receiver(request.url)
+        if receiver is None:
+            # It is a message to nobody, and so no message of the journal.
+            self._journal.noted(self._participant, "nobody there", host=request.url.host)
+            raise httpx.ConnectError(f"no participant of this run answers at {request.url.host!r}", request=request)
         operation = self._operation(receiver, request.method, request.url.path)
         operation_id = operation.operation_id if operation else None
         for effect in self._faults.at_sender(operation_id):

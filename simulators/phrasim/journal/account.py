@@ -89,7 +89,7 @@ def _sum(verdict: CommitVerdict) -> str:
     said = f"{walked} of {len(verdict.arrows)} arrows walked"
     if verdict.unobserved:
         said += f", {len(verdict.unobserved)} unobserved"
-    if verdict.conforms:
+    if verdict.conforms or not verdict.found:
         return said
     broken = ", ".join(f"{one.arrow.number} {one.mark}" for one in verdict.broken)
     return f"{said}; not as drawn: {broken}"

@@ -65,6 +65,62 @@ class Facts:
     publisher: str | None
     assets: tuple[str, ...]
 
+    def names(self) -> Iterator[tuple[str, str]]:
+        """What the commit can be found by, the surest first."""
+        if self.commit_id:
+            yield "commit", self.commit_id
+        if self.token:
+            yield "token", self.token
+        for asset in self.assets:
+            yield "asset", asset
+
+
+class Commits:
+    """The commits of a trace, in the order in which it names them, found by any of the names that they have."""
+
+    def __init__(self) -> None:
+        self.all: list[Commit] = []
+        self._by_name: dict[tuple[str, str], list[Commit]] = {}
+
+    def learn(self, facts: Facts) -> Commit | None:
+        """Add what the facts say to the commit that they are about, or make it one; None if they name none."""
+        if not any(facts.names()):
+            return None
+        commit = self.find(facts)
+        if commit is None:
+            commit = Commit()
+            self.all.append(commit)
+        self.extend(commit, facts)
+        return commit
+
+    def extend(self, commit: Commit, facts: Facts) -> None:
+        """Add what the facts say to this commit."""
+        commit.learn(facts)
+        for name in facts.names():
+            named = self._by_name.setdefault(name, [])
+            if commit not in named:
+                named.append(commit)
+
+    def find(self, facts: Facts) -> Commit | None:
+        """The commit that the facts are about."""
+        return next((one for name in facts.names() for one in self._by_name.get(name, ()) if one.same(facts)), None)
+
+    def of_id(self, commit_id: str) -> list[Commit]:
+        """The commits with that id."""
+        return self._by_name.get(("commit", commit_id), [])
+
+    def of_asset(self, asset: str | None) -> list[Commit]:
+        """The commits that hold an asset."""
+        return self._by_name.get(("asset", asset), []) if asset else []
+
+    def of_token(self, token: str | None) -> list[Commit]:
+        """The commits with that token."""
+        return self._by_name.get(("token", token), []) if token else []
+
+    def of_publisher(self, publisher: str) -> list[Commit]:
+        """The commits of a publisher."""
+        return [commit for commit in self.all if commit.publisher == publisher]
+
 
 def commits_of(trace: Trace) -> list[Commit]:
     """The commits of a trace, in the order in which it names them, each with the messages about it."""
@@ -74,107 +130,102 @@ def commits_of(trace: Trace) -> list[Commit]:
     for sighting in trace.sightings:
         _attribute(sighting, trace, commits)
     _attribute_publisher_requests(trace, commits)
-    for commit in commits:
+    for commit in commits.all:
         for about in commit.messages.values():
             about.sort(key=lambda sighting: sighting.line)
-    return commits
+    return commits.all
 
 
-def owners(commits: list[Commit]) -> dict[str, list[Commit]]:
-    """The commits that each message, by its id, is about."""
+def owners(commits: list[Commit], trace: Trace) -> dict[str, list[Commit]]:
+    """The commits that each message, by its id, is about; an answer is about what its request is about."""
     table: dict[str, list[Commit]] = {}
     for commit in commits:
         for sightings in commit.messages.values():
             for sighting in sightings:
                 table.setdefault(sighting.message.id, []).append(commit)
+    for sighting in trace.sightings:
+        if sighting.request is not None and sighting.request.id in table:
+            table.setdefault(sighting.message.id, table[sighting.request.id])
     return table
 
 
-def _named_commits(trace: Trace) -> list[Commit]:
+def _named_commits(trace: Trace) -> Commits:
     """What accepted notifications, listings and messages name; a refused one may hold anything."""
-    commits: list[Commit] = []
+    commits = Commits()
     for sighting in trace.sightings:
-        if sighting.refused or sighting.lost:
-            continue
-        for facts in _facts(sighting):
-            if not (facts.commit_id or facts.token or facts.assets):
-                continue
-            known = [commit for commit in commits if commit.same(facts)]
-            if not known:
-                commits.append(Commit())
-            (known or commits[-1:])[0].learn(facts)
+        if not sighting.refused and not sighting.lost:
+            for facts in _facts(sighting):
+                commits.learn(facts)
     return commits
 
 
-def _attribute_commit_requests(trace: Trace, commits: list[Commit]) -> None:
+def _attribute_commit_requests(trace: Trace, commits: Commits) -> None:
     """Join each request that commits files with the commit that came of it, or make it one that nobody named.
 
     The answer does not tell the commit's id, so the files do: the same set, else one that shares a file with a commit
     whose request is still missing.
     """
-    requests = [one for one in trace.sightings if _is_request(one, "commitAssets") and not one.refused and not one.lost]
-    taken: set[int] = set()
+    subject: Subject = ("commitAssets", "request", None)
     unmatched = []
-    for request in requests:
-        equal = [index for index, commit in enumerate(commits) if set(commit.assets) == set(_files(request))]
+    for request in trace.sightings:
+        if not _is_request(request, "commitAssets") or request.refused or request.lost:
+            continue
+        files = dict.fromkeys(_files(request))
+        possible = (
+            dict.fromkeys(commit for asset in files for commit in commits.of_asset(asset)) if files else commits.all
+        )
+        equal = [commit for commit in possible if commit.assets.keys() == files.keys()]
         if equal:
-            index = next((index for index in equal if index not in taken), equal[-1])
-            taken.add(index)
-            commits[index].add("commitAssets", "request", None, request)
+            next((one for one in equal if not one.about(subject)), equal[-1]).add(*subject, request)
         else:
             unmatched.append(request)
     for request in unmatched:
-        files = _files(request)
-        sharing = [
-            index
-            for index, commit in enumerate(commits)
-            if index not in taken and not set(files).isdisjoint(commit.assets)
-        ]
-        if not sharing:
-            commits.append(Commit())
-        index = sharing[0] if sharing else len(commits) - 1
-        taken.add(index)
-        commits[index].learn(Facts(None, None, None, files))
-        commits[index].add("commitAssets", "request", None, request)
+        facts = Facts(None, None, None, _files(request))
+        sharing = dict.fromkeys(commit for asset in facts.assets for commit in commits.of_asset(asset))
+        commit = next((one for one in sharing if not one.about(subject)), None)
+        if commit is not None:
+            commits.extend(commit, facts)
+        else:
+            commit = commits.learn(facts)
+        if commit is not None:
+            commit.add(*subject, request)
 
 
-def _enrich(trace: Trace, commits: list[Commit]) -> None:
+def _enrich(trace: Trace, commits: Commits) -> None:
     """Take over what refused notifications and acknowledgements tell of the commits that are known otherwise."""
     for sighting in trace.sightings:
         if sighting.refused or sighting.lost:
             for facts in _facts(sighting):
-                for commit in commits:
-                    if commit.same(facts):
-                        told = commit.id_was_told
-                        commit.learn(facts)
-                        commit.id_was_told = told
+                commit = commits.find(facts)
+                if commit is not None:
+                    told = commit.id_was_told
+                    commits.extend(commit, facts)
+                    commit.id_was_told = told
         elif _is_request(sighting, "acknowledgeCommit"):
-            token = _asset_token(sighting)
             acknowledged = sighting.parameters["id"]
-            known = any(commit.commit_id == acknowledged for commit in commits)
-            for commit in commits:
-                if not known and commit.commit_id is None and token and commit.token == token:
-                    commit.commit_id = acknowledged
+            for commit in commits.of_token(_asset_token(sighting)) if not commits.of_id(acknowledged) else ():
+                if commit.commit_id is None:
+                    told = commit.id_was_told
+                    commits.extend(commit, Facts(acknowledged, None, None, ()))
+                    commit.id_was_told = told
 
 
-def _attribute(sighting: Sighting, trace: Trace, commits: list[Commit]) -> None:
+def _attribute(sighting: Sighting, trace: Trace, commits: Commits) -> None:
     operation_id, message = sighting.operation_id, sighting.message
     if operation_id is None:
         return
     if isinstance(message, Request):
         if operation_id == "uploadAsset":
             created = sighting.answer_content
-            asset = created.get("id") if isinstance(created, dict) and not sighting.refused else None
-            for commit in commits:
-                if asset in commit.assets:
-                    commit.add(operation_id, "request", asset, sighting)
+            asset = _text(created, "id") if isinstance(created, dict) and not sighting.refused else None
+            for commit in commits.of_asset(asset):
+                commit.add(operation_id, "request", asset, sighting)
         elif operation_id in ("getAsset", "downloadAsset"):
             for commit in _of_asset(sighting, trace, commits):
                 commit.add(operation_id, "request", sighting.parameters["id"], sighting)
         elif operation_id == "acknowledgeCommit":
-            for commit in commits:
-                if commit.commit_id == sighting.parameters["id"]:
-                    commit.add(operation_id, "request", None, sighting)
+            for commit in commits.of_id(sighting.parameters["id"]):
+                commit.add(operation_id, "request", None, sighting)
         elif operation_id in ("enqueueAssets", "listCommits"):
             _attribute_facts(sighting, "request", commits)
     elif isinstance(message, Response):
@@ -185,66 +236,65 @@ def _attribute(sighting: Sighting, trace: Trace, commits: list[Commit]) -> None:
         _attribute_facts(sighting, "publish" if isinstance(message, Publish) else "delivery", commits)
 
 
-def _attribute_facts(sighting: Sighting, part: Part, commits: list[Commit]) -> None:
+def _attribute_facts(sighting: Sighting, part: Part, commits: Commits) -> None:
     assert sighting.operation_id is not None
     for facts in _facts(sighting):
-        for commit in commits:
-            if commit.same(facts):
-                commit.add(sighting.operation_id, part, None, sighting)
-                break
+        commit = commits.find(facts)
+        if commit is not None:
+            commit.add(sighting.operation_id, part, None, sighting)
 
 
-def _of_asset(sighting: Sighting, trace: Trace, commits: list[Commit]) -> list[Commit]:
+def _of_asset(sighting: Sighting, trace: Trace, commits: Commits) -> list[Commit]:
     """The commit that a request for an asset is about: where several hold the asset, cause or token decides."""
-    holding = [commit for commit in commits if sighting.parameters.get("id") in commit.assets]
+    holding = commits.of_asset(sighting.parameters.get("id"))
     if len(holding) > 1:
         delivery = trace.delivery_behind(sighting)
         if delivery is not None:
-            holding = [c for c in holding if any(c.same(facts) for facts in _facts(delivery))] or holding
-        token = _asset_token(sighting)
-        holding = [commit for commit in holding if commit.token and commit.token == token] or holding
+            handled = [commits.find(facts) for facts in _facts(delivery)]
+            holding = [commit for commit in holding if commit in handled] or holding
+        bearing = commits.of_token(_asset_token(sighting))
+        holding = [commit for commit in holding if commit in bearing] or holding
     return holding[:1]
 
 
-def _attribute_publisher_requests(trace: Trace, commits: list[Commit]) -> None:
+def _attribute_publisher_requests(trace: Trace, commits: Commits) -> None:
     """Join each request for a publisher with a commit of that publisher.
 
     Where a publisher has several, the cause decides; without one, a request is for the commit that was delivered first
     and whose publisher nobody asked for since.
     """
-    waiting: list[Commit] = []
+    waiting: dict[Commit, None] = {}
     left: list[Sighting] = []
     for sighting in trace.sightings:
         if isinstance(sighting.message, Delivery):
-            delivered = [commit for commit in commits if any(commit.same(facts) for facts in _facts(sighting))]
-            waiting += [commit for commit in delivered if commit not in waiting]
+            waiting |= dict.fromkeys(_named(sighting, commits))
         if not _is_request(sighting, "getPublisherInfo"):
             continue
         delivery = trace.delivery_behind(sighting)
-        behind = [] if delivery is None else _facts_list(delivery)
-        caused = [commit for commit in commits if any(commit.same(facts) for facts in behind)]
+        caused = [] if delivery is None else _named(delivery, commits)
         publisher = sighting.parameters["id"]
-        chosen = [c for c in caused if c.publisher == publisher] or [c for c in waiting if c.publisher == publisher]
-        if not chosen:
+        chosen = next((commit for commit in (*caused, *waiting) if commit.publisher == publisher), None)
+        if chosen is None:
             left.append(sighting)
             continue
-        chosen[0].add("getPublisherInfo", "request", None, sighting)
-        if not sighting.refused and not sighting.lost and chosen[0] in waiting:
-            waiting.remove(chosen[0])
+        chosen.add("getPublisherInfo", "request", None, sighting)
+        if not sighting.refused and not sighting.lost:
+            waiting.pop(chosen, None)
     for sighting in left:
-        of_publisher = [commit for commit in commits if commit.publisher == sighting.parameters["id"]]
+        of_publisher = commits.of_publisher(sighting.parameters["id"])
         lacking = [commit for commit in of_publisher if not commit.about(("getPublisherInfo", "request", None))]
         before = [commit for commit in of_publisher if _delivered_before(commit, sighting)]
         for commit in lacking[:1] or before[-1:] or of_publisher[:1]:
             commit.add("getPublisherInfo", "request", None, sighting)
 
 
+def _named(sighting: Sighting, commits: Commits) -> list[Commit]:
+    """The commits of which a message says something."""
+    return [commit for facts in _facts(sighting) if (commit := commits.find(facts)) is not None]
+
+
 def _delivered_before(commit: Commit, sighting: Sighting) -> bool:
     return any(delivery.line < sighting.line for delivery in commit.about(("consumeMessage", "delivery", None)))
-
-
-def _facts_list(sighting: Sighting) -> list[Facts]:
-    return list(_facts(sighting))
 
 
 def _facts(sighting: Sighting) -> Iterator[Facts]:

@@ -8,6 +8,7 @@ A redelivery opens a new attempt: what follows the delivery is judged on the las
 lists the commit and the commit's message was published after it: the others are ticks of a timer.
 """
 
+import bisect
 import difflib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -53,15 +54,21 @@ def judge(sequence: BoundSequence, trace: Trace, external: AbstractSet[Participa
 def _nothing(sequence: BoundSequence, trace: Trace, commit: str | None) -> CommitVerdict:
     arrows = sequence.arrows([""] * sequence.drawn_assets())
     missing = tuple(ArrowVerdict(arrow, "missing", _expected(arrow, None)) for arrow in arrows)
-    apart = _apart(trace.sightings, set(), {}, None)
+    apart = tuple(_apart(trace.sightings, frozenset()))
     return CommitVerdict(sequence.title, False, commit, (), missing, (), apart)
 
 
 class _Pool:
-    """Messages that do not say what they are about, and that each go to one commit at most."""
+    """The messages of a trace by whose they are; those that do not say so go to one commit at most."""
 
     def __init__(self, trace: Trace, commits: list[Commit]) -> None:
-        self.owners = owners(commits)
+        self.owners = owners(commits, trace)
+        self._unowned = [one for one in trace.sightings if one.message.id not in self.owners]
+        self._owned = [one for one in trace.sightings if one.message.id in self.owners]
+        self._owned_by: dict[Commit, list[Sighting]] = {}
+        for one in self._owned:
+            for owner in self.owners[one.message.id]:
+                self._owned_by.setdefault(owner, []).append(one)
         self._uploads = [
             one
             for one in trace.sightings
@@ -88,10 +95,20 @@ class _Pool:
                 return one
         return None
 
+    def apart(self, commit: Commit, used: AbstractSet[str]) -> tuple[Apart, ...]:
+        """What is left of a commit's messages and of nobody's, by what it is; then those of other commits."""
+        own = self._owned_by.get(commit, [])
+        left = _apart(sorted((*own, *self._unowned), key=lambda one: one.line), used)
+        if len(own) < len(self._owned):
+            first = next(one for one in self._owned if commit not in self.owners[one.message.id])
+            left.append(Apart("messages of other commits", len(self._owned) - len(own), first.at))
+        return tuple(left)
+
     def surplus_uploads(self, commit: Commit) -> list[Sighting]:
         """Uploads without an answer that nothing took and that precede this commit's request, but no earlier one's."""
         (*_, own) = [0, *(request.line for request in commit.about(("commitAssets", "request", None)))]
-        since = max([line for line in self._commit_lines if line < own], default=0)
+        before = bisect.bisect_left(self._commit_lines, own)
+        since = self._commit_lines[before - 1] if before else 0
         return [one for one in self._uploads if since < one.line < own]
 
 
@@ -135,7 +152,7 @@ class _Judge:
             assets=self._assets,
             arrows=verdicts,
             attempts=attempts,
-            apart=_apart(self._trace.sightings, self._used, self._pool.owners, self._commit),
+            apart=self._pool.apart(self._commit, self._used),
         )
 
     def _candidates(self, arrow: Arrow) -> list[Sighting]:
@@ -327,30 +344,20 @@ def _out_of_order(walked: list[tuple[Arrow, int]]) -> dict[int, tuple[Arrow | No
     return blamed
 
 
-def _apart(
-    sightings: Iterable[Sighting],
-    used: AbstractSet[str],
-    owned: Mapping[str, list[Commit]],
-    commit: Commit | None,
-) -> tuple[Apart, ...]:
+def _apart(sightings: Iterable[Sighting], used: AbstractSet[str]) -> list[Apart]:
     """What nothing accounts for, grouped by what it is, in the order of first appearance."""
     groups: dict[str, tuple[int, int]] = {}
     for one in sightings:
-        if one.message.id in used:
-            continue
-        what = _sort(one, owned, commit)
+        what = None if one.message.id in used else _sort(one)
         if what is not None:
             count, first_at = groups.get(what, (0, one.at))
             groups[what] = (count + 1, first_at)
-    return tuple(Apart(what, count, first_at) for what, (count, first_at) in groups.items())
+    return [Apart(what, count, first_at) for what, (count, first_at) in groups.items()]
 
 
-def _sort(sighting: Sighting, owned: Mapping[str, list[Commit]], commit: Commit | None) -> str | None:
+def _sort(sighting: Sighting) -> str | None:
     """What sort of message this is; None for the answer to a refused request, which is told with the request."""
     message = sighting.message
-    others = owned.get(message.id)
-    if others and commit is not None and commit not in others:
-        return "messages of other commits"
     if sighting.lost:
         return f"lost: {_route(sighting)} ({sighting.lost})"
     if isinstance(message, Response):

@@ -18,12 +18,12 @@ class AssetToken:
 
 
 def credentials(authorization: str | None) -> Bearer | AssetToken | None:
-    """What a caller presents; None for nothing, an unknown scheme or an empty token.
+    """What a caller presents; None for nothing, an unknown scheme, an empty token or one that is not printable ASCII.
 
     `Bearer` is compared without case (RFC 9110, §11.1), `AssetToken` with it, as the deployed services do (§2.4).
     """
     scheme, _, token = (authorization or "").partition(" ")
-    if not token:
+    if not token or not token.isascii() or not token.isprintable():
         return None
     if scheme == "AssetToken":
         return AssetToken(token)

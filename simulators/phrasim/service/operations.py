@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from phrasim.documents import Operation, Specification
-from phrasim.service.refusal import Refusal, http_exception
+from phrasim.service.refusal import Refusal, failure, http_exception
 
 REQUEST_BYTES_MAX = 1024 * 1024
 """Bytes of a JSON or form body that are read; a longer one is refused with 413. Files are not bound by it."""
@@ -66,7 +66,7 @@ class Call:
         else:
             try:
                 value = msgspec.json.decode(content)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise Refusal(400, f"the body is not JSON: {error}") from error
         violations = self.operation.request_violations(self.media_type, value)
         if violations:
@@ -93,7 +93,9 @@ def service(specification: Specification, handlers: Mapping[str, Handler]) -> St
         Route(operation.path, _Endpoint(operation, handlers[operation_id]), methods=[operation.method])
         for operation_id, operation in specification.operations.items()
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: http_exception})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: http_exception, Exception: failure})
+    app.router.redirect_slashes = False  # a path with a slash too many or too few is another path (A3, A13)
+    return app
 
 
 class _Endpoint:

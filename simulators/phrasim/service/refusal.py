@@ -41,4 +41,13 @@ async def http_exception(request: Request, error: Exception) -> Response:
         404: f"there is nothing at {request.url.path}",
         405: f"{request.method} is not a method of {request.url.path}",
     }
-    return problem(error.status_code, said.get(error.status_code, error.detail), error.headers)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        # Starlette joins a set, whose order is another in every process.
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+    return problem(error.status_code, said.get(error.status_code, error.detail), headers)
+
+
+async def failure(_request: Request, _error: Exception) -> Response:
+    """500 for what no rule of the service foresees; Starlette raises the error on, to whoever runs the service."""
+    return problem(500, "the service failed at this request; its log says why")

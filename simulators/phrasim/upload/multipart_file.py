@@ -20,12 +20,20 @@ async def receive_file(
     """Write the part `file` of `body` to `incoming` and return its file name; None if the request has no such part.
 
     However the stream is cut, the result is the same. Raises `Refusal`: 400 for what is not multipart, breaks off or
-    has the part twice, 413 above `size_max` bytes (None: no limit).
+    has the part twice, 413 above `size_max` bytes (None: no limit). What follows the last boundary is ignored
+    (RFC 2046, §5.1.1); nothing may stand before the first, though that section allows it: no form does so.
     """
+    boundary = _boundary(content_type)
+    opening = b"--" + boundary.encode()
+    seen = b""
     try:
-        with PushMultipartParser(_boundary(content_type), strict=True, max_segment_count=PARTS_MAX) as parser:
+        # Not strict: strictly, the parser judges a preamble and an epilogue by how the stream is cut.
+        with PushMultipartParser(boundary, max_segment_count=PARTS_MAX) as parser:
             writer = _PartWriter(incoming, size_max)
             async for chunk in body:
+                seen += chunk[: len(opening) - len(seen)]
+                if not opening.startswith(seen):
+                    raise Refusal(400, f"the body does not begin with its boundary, {boundary!r}")
                 for event in parser.parse(chunk) if chunk else ():
                     writer.take(event)
     except MultipartError as error:
@@ -44,6 +52,9 @@ class _PartWriter:
 
     def take(self, event: MultipartSegment | bytearray | bytes | None) -> None:
         if isinstance(event, MultipartSegment):
+            if any("\n" in value for _, value in event.headerlist):
+                # The parser takes a bare line feed for the end of a header or not, by how the stream is cut.
+                raise Refusal(400, "a header of a part has a line feed in it")
             self._wanted = event.name == PART and event.filename is not None
             if self._wanted and self.file_name is not None:
                 raise Refusal(400, f"the part {PART!r} is there more than once; one file is one request")

@@ -124,9 +124,10 @@ class FileAnswer:
             await gone(scope, _receive, send)
             return
         with file:
-            scope["state"][STORED_DIGEST] = stored.sha256
-            await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
             left = 0 if scope["method"] == "HEAD" else stored.size
+            if left:
+                scope["state"][STORED_DIGEST] = stored.sha256
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
             while True:
                 part = file.read(min(READ_BYTES, left))
                 left -= len(part)

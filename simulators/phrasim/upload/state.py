@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -83,9 +84,9 @@ class UploadState:
         """
         if not asset_ids:
             raise CommitRefused("files: a commit needs at least one asset")
-        repeated = sorted({asset_id for asset_id in asset_ids if asset_ids.count(asset_id) > 1})
+        repeated = [asset_id for asset_id, times in Counter(asset_ids).items() if times > 1]
         unknown = [asset_id for asset_id in asset_ids if asset_id not in self._assets]
-        taken = [asset_id for asset_id in asset_ids if asset_id not in unknown and self._assets[asset_id].commit]
+        taken = [asset.id for asset in map(self.asset, asset_ids) if asset is not None and asset.commit is not None]
         for found, ids in (("repeated", repeated), ("unknown", unknown), ("already committed", taken)):
             if ids:
                 raise CommitRefused(f"files: {found}: {', '.join(ids)}")

@@ -1,5 +1,6 @@
 """Where uploaded files lie: written as they arrive, hashed on the way, and named by us, never by a client."""
 
+import codecs
 import hashlib
 import random
 from collections.abc import Iterator
@@ -96,9 +97,8 @@ def sniffed(head: bytes, *, whole: bool) -> str:
     except (puremagic.PureError, ValueError):
         pass
     try:
-        head.decode()
-    except UnicodeDecodeError as error:
         # A character that is cut by the end of the head is no sign of binary content.
-        if whole or error.end < len(head) - 3:
-            return "application/octet-stream"
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
+    except UnicodeDecodeError:
+        return "application/octet-stream"
     return "application/octet-stream" if b"\0" in head else "text/plain"

@@ -1,0 +1,179 @@
+"""What must hold when the steps are done: one function for each expectation, each giving a verdict."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from phrasim.documents import Messages, documents_root, messages
+from phrasim.documents.yaml_text import read_text
+from phrasim.journal.account import account
+from phrasim.journal.conformance import conform
+from phrasim.journal.document import section
+from phrasim.journal.events import Delivery, Event, Noted, Publish, Request, Response, Sent
+from phrasim.journal.sequence import label_key
+from phrasim.journal.verdict import CommitVerdict
+from phrasim.profile import Profile
+from phrasim.scenario.events import Verdict
+from phrasim.scenario.exchanges import Exchanges, json_of
+from phrasim.scenario.files import RunFile
+from phrasim.scenario.model import Scenario
+from phrasim.testbed import Testbed
+
+
+def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Iterable[Verdict]:
+    """The verdict on each expectation of the scenario, and on what is expected of every run."""
+    expect, events = scenario.expect, testbed.journal.events
+    yield messages_as_specified(events, testbed.setting.profile)
+    if expect.sequence is not None:
+        assert scenario.document is not None, "the loader holds a sequence to its document"
+        yield sequence(events, scenario.document, Path(scenario.file).parent, expect.sequence)
+    if expect.records is not None:
+        yield records(testbed, files if expect.records != "none" else ())
+    if expect.commits:
+        held = testbed.upload.commits
+        found = {"count": len(held), "acknowledged": sum(commit.acknowledged for commit in held)}
+        yield _counts("commits", expect.commits, found)
+    if expect.executions is not None:
+        deliveries = sum(isinstance(event, Sent) and isinstance(event.message, Delivery) for event in events)
+        yield _equal("executions of the work", expect.executions, deliveries)
+    if expect.queues:
+        core = testbed.broker.core
+        found = {
+            name: queue.ready_count + queue.unacked_count
+            for name, queue in core.queues.items()
+            if name in expect.queues
+        }
+        yield _counts("queues", expect.queues, found)
+    if expect.refusals:
+        yield refusals(events, expect.refusals)
+
+
+def messages_as_specified(events: Iterable[Event], profile: Profile) -> Verdict:
+    """Every message of a simulated service is as openapi/ says; a user may say what they like, and so may a fault."""
+    spoiled = {event.details.get("request") for event in events if isinstance(event, Noted) and event.note == "fault"}
+    wrong: list[str] = []
+    count = 0
+    for event in events:
+        message = event.message if isinstance(event, Sent) else None
+        if message is None or (isinstance(message, Response) and message.reply_to in spoiled):
+            continue
+        found = _violations(message, profile)
+        if found is not None:
+            count += 1
+            wrong += [f"{message.id} ({message.operation_id}): {violation}" for violation in found]
+    return Verdict(f"messages as specified ({count})", "broken" if wrong else "held", tuple(wrong))
+
+
+def sequence(
+    events: Sequence[Event], document: str, folder: Path, exceptions: Mapping[str, tuple[str, ...]]
+) -> Verdict:
+    """The run walks the arrows of the document's section in their order, with the exceptions that are expected."""
+    file, _, anchor = document.partition("#")
+    verdicts = conform(section(_document_text(file, folder), anchor, file), events)
+    lines: list[str] = []
+    for verdict in verdicts:
+        if not _as_expected(verdict, exceptions):
+            lines += account(verdict)
+    walked = "; ".join(_walked(verdict) for verdict in verdicts)
+    expected = "sequence: walked" + "".join(f", {mark}: {', '.join(labels)}" for mark, labels in exceptions.items())
+    return Verdict(f"{expected} ({walked})", "broken" if lines else "held", tuple(lines))
+
+
+def records(testbed: Testbed, files: Sequence[RunFile]) -> Verdict:
+    """Phraseanet has one record for each file, of the same size and digest, and no other."""
+    wanted = Counter((file.name, file.size, file.sha256) for file in files)
+    found = Counter((one.original_name, one.size, one.sha256) for one in testbed.phraseanet.records)
+    lines = [f"missing: {_file_text(*one)}" for one in (wanted - found).elements()]
+    lines += [f"not expected: {_file_text(*one)}" for one in (found - wanted).elements()]
+    expected = f"records: one for each file, same bytes ({len(files)})" if files else "records: none"
+    return Verdict(expected, "broken" if lines else "held", tuple(lines))
+
+
+def refusals(events: Iterable[Event], expected: Mapping[str, tuple[int, ...]]) -> Verdict:
+    """The refusals that the calls of each operation got, in the order of the calls."""
+    exchanges = Exchanges(events).all
+    lines = []
+    for operation_id, statuses in expected.items():
+        found = tuple(
+            exchange.response.status
+            for exchange in exchanges
+            if exchange.request.operation_id == operation_id and exchange.response and exchange.response.status >= 400
+        )
+        if found != statuses:
+            lines.append(f"{operation_id}: expected {_statuses(statuses)}, found {_statuses(found)}")
+    told = "; ".join(f"{operation_id} {_statuses(statuses)}" for operation_id, statuses in expected.items())
+    return Verdict(f"refusals: {told}", "broken" if lines else "held", tuple(lines))
+
+
+def _violations(message: object, profile: Profile) -> list[str] | None:
+    """What is wrong with a message; None for one that no document describes."""
+    if isinstance(message, Publish | Delivery):
+        return _message_violations(message, messages())
+    if not isinstance(message, Request | Response) or message.operation_id is None:
+        return None
+    participant = message.receiver if isinstance(message, Request) else message.sender
+    operation = profile.specification(participant).operations[message.operation_id]
+    headers = dict(message.headers)
+    media_type = headers.get("content-type")
+    if isinstance(message, Response):
+        found = operation.response_violations(message.status, media_type, json_of(message.body))
+        return [str(one) for one in (*found, *operation.header_violations(message.status, headers))]
+    if message.sender == "user" or "json" not in (media_type or ""):
+        return None
+    return [str(one) for one in operation.request_violations(media_type, json_of(message.body))]
+
+
+def _message_violations(message: Publish | Delivery, document: Messages) -> list[str] | None:
+    channel = (
+        document.for_queue(message.queue)
+        if isinstance(message, Delivery)
+        else document.for_routing_key(message.exchange, message.routing_key)
+    )
+    if channel is None:
+        return [f"no channel of messages.yaml is reached by {message.exchange!r}, {message.routing_key!r}"]
+    content_type = message.properties.get("content-type")
+    return [str(one) for one in document.message_violations(channel.name, json_of(message.body), content_type)]
+
+
+def _document_text(file: str, folder: Path) -> str:
+    """The text of a scenario's document: beside the scenario or above it, else phrasim's own."""
+    for candidate in (folder / file, folder.parent / file, documents_root() / file):
+        if candidate.is_file():
+            return read_text(candidate)
+    return read_text(documents_root() / file)
+
+
+def _as_expected(verdict: CommitVerdict, exceptions: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether the arrows that are not simply walked are those that the scenario names, each in the way it names."""
+    expected = {(mark, label_key(label)) for mark, labels in exceptions.items() for label in labels}
+    found = {(one.mark, label_key(one.arrow.kind.label)) for one in verdict.broken}
+    return found == expected and (verdict.found or bool(exceptions))
+
+
+def _walked(verdict: CommitVerdict) -> str:
+    walked = sum(one.mark == "walked" for one in verdict.arrows)
+    return f"{walked} of {len(verdict.arrows)} arrows"
+
+
+def _counts(what: str, expected: Mapping[str, int], found: Mapping[str, int]) -> Verdict:
+    lines = tuple(
+        f"{name}: expected {number}, found {found.get(name, 'no such queue')}"
+        for name, number in expected.items()
+        if found.get(name) != number
+    )
+    told = ", ".join(f"{name} {number}" for name, number in expected.items())
+    return Verdict(f"{what}: {told}", "broken" if lines else "held", lines)
+
+
+def _equal(what: str, expected: int, found: int) -> Verdict:
+    if expected == found:
+        return Verdict(f"{what}: {expected}", "held")
+    return Verdict(f"{what}: {expected}", "broken", (f"expected {expected}, found {found}",))
+
+
+def _file_text(name: str, size: int, sha256: str) -> str:
+    return f"{name!r}, {size} bytes, SHA-256 {sha256[:12]}…"
+
+
+def _statuses(statuses: tuple[int, ...]) -> str:
+    return ", ".join(map(str, statuses)) or "none"

@@ -1,0 +1,126 @@
+"""The files of a run: the scenario's own, made ones, or the user's; each known by name, size and SHA-256."""
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from phrasim.journal.events import File
+from phrasim.scenario.model import GivenFile
+
+PART_BYTES = 256 * 1024
+"""Bytes that are read or made at a time."""
+
+_BLOCK_BYTES = 64 * 1024
+"""Bytes of a made file that are random; they repeat."""
+
+_SIGNATURES = {
+    "application/octet-stream": b"\x00phrasim made this file\x00",
+    "application/pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+    "image/jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00",
+    "image/png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00",
+    "text/plain": b"This file was made by phrasim.\n",
+}
+
+
+class FileError(ValueError):
+    """A file of the run that cannot be used; the message says which, and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file that the user uploads. Its content comes from `path`, or is made again from `seed` each time."""
+
+    name: str
+    size: int
+    sha256: str
+    path: Path | None
+    made: "MadeContent | None"
+
+    def parts(self) -> Iterator[bytes]:
+        """The content, part by part."""
+        if self.made is not None:
+            yield from self.made.parts()
+            return
+        assert self.path is not None
+        yield from _parts_of(self.path)
+
+    @property
+    def recorded(self) -> File:
+        """How the file stands in a trace."""
+        return File(name=self.name, size=self.size, sha256=self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeContent:
+    """Content of `size` bytes that looks like `mime_type`: its signature, then a random block that repeats."""
+
+    seed: str
+    size: int
+    mime_type: str
+
+    def parts(self) -> Iterator[bytes]:
+        """The content, part by part, the same for the same seed."""
+        chance = random.Random(self.seed)
+        block = chance.randbytes(_BLOCK_BYTES)
+        if self.mime_type == "text/plain":
+            block = block.hex().encode()
+        part = _SIGNATURES[self.mime_type]
+        left = self.size
+        while left > 0:
+            yield part[:left]
+            left -= len(part)
+            part = block
+
+
+def scenario_files(given: Sequence[GivenFile], folders: Sequence[Path], seed: int) -> tuple[RunFile, ...]:
+    """The files that a scenario gives; a path is looked for in each of `folders`. Raises `FileError`."""
+    return tuple(_scenario_file(file, folders, seed) for file in given)
+
+
+def user_files(paths: Sequence[Path]) -> tuple[RunFile, ...]:
+    """The user's own files, under their own names. Raises `FileError` for one that is missing, empty or no file."""
+    files = tuple(_on_disk(path.name, path) for path in paths)
+    names = [file.name for file in files]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise FileError(f"two files are named {repeated[0]!r}; the files of a run are told apart by their names")
+    return files
+
+
+def _scenario_file(file: GivenFile, folders: Sequence[Path], seed: int) -> RunFile:
+    if file.path is None:
+        made = MadeContent(f"{seed}/file/{file.name}", file.size, file.mime_type)
+        return RunFile(file.name, file.size, _digest(made.parts())[1], None, made)
+    for folder in folders:
+        if (folder / file.path).is_file():
+            return _on_disk(file.name, folder / file.path)
+    looked = ", ".join(str(folder / file.path) for folder in folders)
+    raise FileError(f"the file {file.name!r} of the scenario is not there; looked for {looked}")
+
+
+def _on_disk(name: str, path: Path) -> RunFile:
+    if not path.is_file():
+        raise FileError(f"{str(path)!r} is no file" if path.exists() else f"there is no file {str(path)!r}")
+    try:
+        size, sha256 = _digest(_parts_of(path))
+    except OSError as error:
+        raise FileError(f"reading {str(path)!r}: {error.strerror}") from error
+    if size == 0:
+        raise FileError(f"{str(path)!r} is empty, and the upload service refuses empty files")
+    return RunFile(name, size, sha256, path, None)
+
+
+def _parts_of(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(PART_BYTES):
+            yield part
+
+
+def _digest(parts: Iterator[bytes]) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    for part in parts:
+        size += len(part)
+        digest.update(part)
+    return size, digest.hexdigest()

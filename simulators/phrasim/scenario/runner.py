@@ -1,0 +1,213 @@
+"""Plays a scenario and says what happens as it happens; it knows nobody who listens."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from phrasim import __version__
+from phrasim.clock import SimulationError, run_simulated
+from phrasim.documents import scenarios_folder
+from phrasim.journal.events import Event, Header
+from phrasim.profile import PROFILES
+from phrasim.scenario.checks import judge
+from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
+from phrasim.scenario.exchanges import Exchange, Exchanges, json_of
+from phrasim.scenario.expression import ExchangeValues, ExpressionError, Values
+from phrasim.scenario.files import RunFile, scenario_files
+from phrasim.scenario.model import Call, Scenario, Step, TokenBearer, Wait, WaitFor
+from phrasim.scenario.user import StepFailed, User
+from phrasim.testbed import Setting, Testbed, open_testbed
+
+SETTLE_SECONDS = 0.001
+"""Protocol time between the last step and the verdicts: on simulated time all work of the instant is done by then."""
+
+Listener = Callable[[RunEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """How a scenario is to be played: the seed, the user's own files if any, whether tokens may be shown."""
+
+    seed: int = 1
+    files: tuple[RunFile, ...] | None = None
+    show_tokens: bool = False
+
+
+def play_in_process(scenario: Scenario, play: Play, listen: Listener = lambda _: None) -> Outcome:
+    """Play a scenario on simulated time. Raises `FileError` where a file of the scenario cannot be used."""
+    files = play.files
+    if files is None:
+        files = scenario_files(scenario.given.files, [Path(scenario.file).parent, scenarios_folder()], play.seed)
+    header = Header(
+        version=__version__,
+        wire="in-process",
+        profile=scenario.profile,
+        seed=play.seed,
+        tokens="shown" if play.show_tokens else "redacted",
+        scenario=scenario.text,
+        given=play.files is not None,
+        files=tuple(file.recorded for file in files),
+    )
+    listen(Started(scenario, header))
+    run = _Run(scenario, files, listen)
+    try:
+        with tempfile.TemporaryDirectory(prefix="phrasim-") as storage:
+            run_simulated(run.main(setting_of(scenario, play.seed), Path(storage)))
+    except SimulationError as error:
+        run.judged(Verdict("the run goes on to its end", "broken", tuple(str(error).splitlines())))
+    outcome = Outcome(scenario, header, tuple(run.events), tuple(run.verdicts), run.ended_ns)
+    listen(Ended(outcome))
+    return outcome
+
+
+def setting_of(scenario: Scenario, seed: int) -> Setting:
+    """The testbed that a scenario asks for."""
+    given, default = scenario.given, Setting()
+    return Setting(
+        profile=PROFILES[scenario.profile],
+        seed=seed,
+        mode=scenario.mode,
+        publisher_email=given.publisher_email or default.publisher_email,
+        publisher_name=given.publisher_name or default.publisher_name,
+        poll_interval=given.poll_interval,
+        token_lifetime=None if given.token_lifetime is None else int(given.token_lifetime),
+        upload_size_max=given.upload_size_max,
+        notification_fields=given.notification_fields or default.notification_fields,
+        faults=scenario.faults,
+    )
+
+
+class _Run:
+    """One run: its steps, then its verdicts."""
+
+    def __init__(self, scenario: Scenario, files: Sequence[RunFile], listen: Listener) -> None:
+        self._scenario = scenario
+        self._files = files
+        self._listen = listen
+        self._exchanges = Exchanges()
+        self._changed = asyncio.Event()
+        self._outputs: dict[str, dict[str, object]] = {}
+        self.events: list[Event] = []
+        self.verdicts: list[Verdict] = []
+        self.ended_ns = 0
+
+    async def main(self, setting: Setting, storage: Path) -> None:
+        async with open_testbed(setting, storage) as testbed:
+            self.events = testbed.journal.events
+            testbed.journal.listen(self._happened)
+            await self._steps(testbed, User(testbed))
+            await testbed.clock.sleep(SETTLE_SECONDS)
+            self.ended_ns = testbed.clock.now_ns()
+            for verdict in judge(self._scenario, testbed, self._files):
+                self.judged(verdict)
+
+    def judged(self, verdict: Verdict) -> None:
+        self.verdicts.append(verdict)
+        self._listen(Judged(verdict))
+
+    def _happened(self, event: Event) -> None:
+        self._exchanges.take(event)
+        self._changed.set()
+        self._listen(Happened(event))
+
+    async def _steps(self, testbed: Testbed, user: User) -> None:
+        values = Values(_given_values(testbed), self._outputs)
+        for step in self._scenario.steps:
+            try:
+                await self._step(step, testbed, user, values)
+            except (StepFailed, ExpressionError, httpx.HTTPError) as error:
+                failure = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
+                self._listen(StepEnded(step.step_id, failure))
+                self.judged(Verdict(f"step {step.step_id}", "broken", tuple(failure.splitlines())))
+                return
+            self._listen(StepEnded(step.step_id, None))
+
+    async def _step(self, step: Step, testbed: Testbed, user: User, values: Values) -> None:
+        match step:
+            case Wait():
+                await testbed.clock.sleep(step.seconds)
+            case WaitFor():
+                await self._wait_for(step, testbed, values)
+            case Call(for_each_file=True):
+                turns = [await self._call(step, user, values, file) for file in self._files]
+                self._outputs[step.step_id] = {name: [turn[name] for turn in turns] for name in step.outputs}
+            case Call():
+                self._outputs[step.step_id] = await self._call(step, user, values, None)
+
+    async def _call(self, step: Call, user: User, values: Values, file: RunFile | None) -> dict[str, object]:
+        if isinstance(step.caller, TokenBearer):
+            headers = {"authorization": f"{step.caller.scheme} {values.resolved(step.caller.expression)}"}
+        else:
+            headers = await user.authorization(step.caller)
+        parameters = {name: str(values.resolved(value)) for name, value in step.parameters.items()}
+        response, exchange = await user.call(
+            step.operation_id,
+            parameters=parameters,
+            headers=headers,
+            json=values.resolved(step.body),
+            has_json=step.has_body,
+            file=file,
+        )
+        about = step.operation_id if file is None else f"{step.operation_id} of {file.name!r}"
+        if not step.conditions and not response.is_success:
+            said = exchange.lookup("$response.body")
+            raise StepFailed(f"{about}: expected a 2xx answer, found {response.status_code}: {said}")
+        for condition in step.conditions:
+            holds, found = values.holds(condition, exchange)
+            if not holds:
+                raise StepFailed(f"{about}: expected {condition}, found {found!r}")
+        return {name: values.lookup(expression, exchange) for name, expression in step.outputs.items()}
+
+    async def _wait_for(self, step: WaitFor, testbed: Testbed, values: Values) -> None:
+        try:
+            async with testbed.clock.timeout(step.within):
+                while (found := self._nth_success(step)) is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            met = len(self._successes(step.operation_id))
+            raise StepFailed(
+                f"waited {step.within:g} s for {step.operation_id} to be answered with 2xx "
+                f"{'once' if step.occurrence == 1 else f'{step.occurrence} times'}; it was {met} times"
+            ) from None
+        exchange = _values_of(found, testbed)
+        self._outputs[step.step_id] = {
+            name: values.lookup(expression, exchange) for name, expression in step.outputs.items()
+        }
+
+    def _nth_success(self, step: WaitFor) -> Exchange | None:
+        found = self._successes(step.operation_id)
+        return found[step.occurrence - 1] if len(found) >= step.occurrence else None
+
+    def _successes(self, operation_id: str) -> list[Exchange]:
+        return [one for one in self._exchanges.ended if one.request.operation_id == operation_id and one.succeeded]
+
+
+def _given_values(testbed: Testbed) -> dict[str, str]:
+    publisher, front_end = testbed.accounts.publisher, testbed.accounts.front_end
+    return {
+        "publisher.email": publisher.email,
+        "publisher.id": publisher.id,
+        "publisher.name": publisher.name,
+        "publisher.password": publisher.password,
+        "frontEnd.id": front_end.id,
+        "frontEnd.secret": front_end.secret,
+    }
+
+
+def _values_of(exchange: Exchange, testbed: Testbed) -> ExchangeValues:
+    request, response = exchange.request, exchange.response
+    assert response is not None, "only exchanges that ended are waited for"
+    path = request.target.partition("?")[0]
+    matched = testbed.setting.profile.specification(request.receiver).match(request.method, path)
+    return ExchangeValues(
+        status=response.status,
+        request_path=matched[1] if matched else {},
+        request_body=json_of(request.body),
+        response_headers=dict(response.headers),
+        response_body=json_of(response.body),
+    )
