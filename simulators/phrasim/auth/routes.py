@@ -10,6 +10,7 @@ from phrasim.service.credentials import AssetToken, Bearer, credentials
 from phrasim.service.operations import Call, json_answer
 from phrasim.service.refusal import Refusal, unauthorized
 
+
 class AuthRoutes:
     """The handlers of `auth.yaml`."""
 

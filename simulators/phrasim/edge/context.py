@@ -87,7 +87,10 @@ class Tracer:
         return working_on.message_id if working_on else None
 
     def handling(self, message_id: str, traceparent: str | None) -> Handled:
-        """What a task works on that was given that message; without a valid `traceparent` a new trace begins (§3.2.4)."""
+        """What a task works on that was given that message.
+
+        Without a valid `traceparent` a new trace begins (Trace Context, §3.2.4).
+        """
         valid = _TRACEPARENT.fullmatch(traceparent or "")
         return Handled(message_id, valid[1] if valid else self._new_trace_id())
 

@@ -316,7 +316,8 @@ def _out_of_order(walked: list[tuple[Arrow, int]]) -> dict[int, tuple[Arrow | No
 
     Blames the arrow with most conflicts until there is none. Where several have as many, the one that had most at
     first, then the one that lies farthest from those it conflicts with: of two that changed places, these are the
-    two, and not what stands between them.
+    two, and not what stands between them. Of two that only conflict with each other it is the one drawn later, which
+    came too early.
     """
     ranked = sorted(range(len(walked)), key=lambda index: walked[index][1])
     rank = {index: place for place, index in enumerate(ranked)}
@@ -333,7 +334,7 @@ def _out_of_order(walked: list[tuple[Arrow, int]]) -> dict[int, tuple[Arrow | No
     }
     blamed: dict[int, tuple[Arrow | None, Arrow | None]] = {}
     while any(conflicts.values()):
-        worst = max(conflicts, key=lambda index: (len(conflicts[index]), *initial[index], -index))
+        worst = max(conflicts, key=lambda index: (len(conflicts[index]), *initial[index], index))
         arrow = walked[worst][0]
         others = [walked[other][0] for other in conflicts.pop(worst)]
         earlier = [other for other in others if other.precedes(arrow)]

@@ -1,6 +1,7 @@
 """Pull mode: every interval Phraseanet asks the upload service for commits that nobody acknowledged (L4)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import msgspec
@@ -10,7 +11,7 @@ from phrasim.clock import Clock
 from phrasim.phraseanet.credentials import ClientToken, TokenRefused
 from phrasim.phraseanet.queue import IngestQueue
 from phrasim.phraseanet.state import PhraseanetState
-from phrasim.phraseanet.wire import from_listing
+from phrasim.phraseanet.wire import Handover, from_listing
 
 
 class Poller:
@@ -50,8 +51,7 @@ class Poller:
         if answer.status_code != 200:
             self._note("poll failed", reason=f"the upload service answered {answer.status_code}")
             return
-        for item in msgspec.json.decode(answer.content):
-            handover = from_listing(item, str(self._upload.base_url).rstrip("/"))
+        for handover in self._listed(answer):
             if not self._state.accept(handover):
                 continue
             try:
@@ -59,3 +59,13 @@ class Poller:
             except BrokerError:
                 self._state.forget(handover)
                 raise
+
+    def _listed(self, answer: httpx.Response) -> list[Handover]:
+        """The commits of a listing; none, and a note, where it is not the listing that upload.yaml describes."""
+        base_url = str(self._upload.base_url).rstrip("/")
+        try:
+            items = msgspec.json.decode(answer.content, type=list[dict[str, Any]])
+            return [from_listing(item, base_url) for item in items]
+        except (msgspec.DecodeError, KeyError) as error:
+            self._note("poll failed", reason=f"the listing cannot be read: {type(error).__name__}: {error}")
+            return []

@@ -55,7 +55,8 @@ class Worker:
             handled.set(incoming.handled)
             try:
                 await self._work(incoming)
-            except (WorkFailed, TokenRefused, httpx.HTTPError) as error:
+            except (WorkFailed, TokenRefused, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+                # The last two: a base URL or a token of the notification's that no request can hold.
                 await self._fail(incoming, f"{type(error).__name__}: {error}")
             else:
                 await self._queue.done(incoming)
@@ -146,7 +147,9 @@ def _json_object(answer: httpx.Response) -> dict[str, Any]:
         metadata = msgspec.json.decode(answer.content)
     except msgspec.DecodeError as error:
         raise WorkFailed(f"reading {answer.url.path}: the answer is not JSON: {error}") from error
+    if not isinstance(metadata, dict):
+        raise WorkFailed(f"reading {answer.url.path}: the answer is no JSON object")
     missing = [name for name in ("size", "originalName", "mimeType", "formData") if name not in metadata]
     if missing:
         raise WorkFailed(f"reading {answer.url.path}: the answer lacks {', '.join(missing)}")
-    return dict(metadata)
+    return metadata

@@ -1,0 +1,87 @@
+"""`phrasim conform`: hold a trace to a drawn sequence."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from phrasim.journal.document import Section
+    from phrasim.journal.events import Header
+
+_HELP = """Hold a trace to a sequence diagram of a Markdown document, arrow by arrow.
+
+DOCUMENT has diagrams in fences: ```sequence, a fence that begins with `title`, or ```mermaid with a sequenceDiagram.
+
+\b
+Examples:
+  phrasim conform docs/request-flow.md push.jsonl
+  phrasim conform request_flow.md pull.jsonl --section "Flow Pull mode"
+
+Exit code: 0 every arrow was walked in its order, 1 one was not, 2 the document, the trace or the call is wrong.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("conform", help=_HELP)(conform)
+
+
+def conform(
+    document: Annotated[Path, typer.Argument(metavar="DOCUMENT", show_default=False)],
+    trace: Annotated[Path, typer.Argument(metavar="TRACE", show_default=False)],
+    section: Annotated[
+        str | None,
+        typer.Option(metavar="TITLE", help="The section whose diagram counts; else the one that the scenario names."),
+    ] = None,
+    commit: Annotated[str | None, typer.Option(metavar="ID", help="Only this commit of the trace.")] = None,
+) -> None:
+    """Hold a trace to a document."""
+    from phrasim.cli.output import fail, print_line
+    from phrasim.documents import DocumentError
+    from phrasim.documents.yaml_text import read_text
+    from phrasim.journal import conformance
+    from phrasim.journal.account import account
+    from phrasim.journal.document import sections
+    from phrasim.journal.lines import TraceError, read_trace
+
+    try:
+        header, events = read_trace(trace)
+        if not document.is_file():
+            fail(f"there is no document {str(document)!r}")
+        found = _choose(sections(read_text(document), str(document)), section, header, document)
+        verdicts = conformance.conform(found, events, commit)
+    except (DocumentError, TraceError) as error:
+        fail(str(error))
+    if commit is not None and not any(verdict.found for verdict in verdicts):
+        known = [verdict.commit_id for verdict in conformance.conform(found, events) if verdict.commit_id]
+        fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(known) or 'none'}")
+    for verdict in verdicts:
+        for line in account(verdict):
+            print_line("plain" if verdict.conforms else "bad" if " walked " not in line else "plain", line)
+    raise typer.Exit(0 if all(verdict.conforms for verdict in verdicts) else 1)
+
+
+def _choose(found: "list[Section]", title: str | None, header: "Header", document: Path) -> "Section":
+    """The section of that title, else the one that the trace's scenario names; exit 2 where it draws nothing."""
+    from phrasim.cli.output import fail
+    from phrasim.cli.trace import scenario_of
+
+    drawing = [one for one in found if one.arrows is not None]
+    known = ", ".join(repr(one.title) for one in drawing) or "none"
+    if title is None:
+        named = scenario_of(header).get("document", "").partition("#")[2]
+        if not named:
+            fail(f"the trace's scenario names no section; say --section with one of those that draw: {known}")
+        chosen = [one for one in found if one.anchor == named]
+        sought = f"#{named}, which the trace's scenario names"
+    else:
+        chosen = [one for one in found if title in (one.title, one.anchor)] or [
+            one for one in found if one.title.casefold() == title.casefold()
+        ]
+        sought = repr(title)
+    if not chosen:
+        fail(f"{document} has no section {sought}; sections with a diagram: {known}")
+    if chosen[0].arrows is None:
+        fail(f"the section {sought} of {document} has no diagram; sections with one: {known}")
+    return chosen[0]

@@ -1,0 +1,52 @@
+"""`phrasim diagram`: a trace as a sequence diagram."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_HELP = """Draw a trace as a sequence diagram.
+
+\b
+Examples:
+  phrasim diagram push.jsonl
+  phrasim diagram push.jsonl --format mermaid > push.mmd
+
+Exit code: 0, or 2 where the trace cannot be read.
+"""
+
+
+class Format(StrEnum):
+    """The notations of diagrams: the document's own, or Mermaid's."""
+
+    text = "text"
+    mermaid = "mermaid"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("diagram", help=_HELP)(diagram)
+
+
+def diagram(
+    trace: Annotated[Path, typer.Argument(metavar="TRACE", show_default=False)],
+    notation: Annotated[
+        Format, typer.Option("--format", help="The document's own notation, or Mermaid.")
+    ] = Format.text,
+    commit: Annotated[
+        str | None, typer.Option("--commit", metavar="ID", help="Only what is about this commit.")
+    ] = None,
+) -> None:
+    """Draw a trace."""
+    from phrasim.cli.output import fail
+    from phrasim.cli.trace import scenario_of
+    from phrasim.journal.diagram import mermaid, text
+    from phrasim.journal.lines import TraceError, read_trace
+
+    try:
+        header, events = read_trace(trace)
+    except TraceError as error:
+        fail(str(error))
+    title = scenario_of(header).get("summary", "Upload request flow")
+    print((mermaid if notation is Format.mermaid else text)(events, title, commit).rstrip("\n"))

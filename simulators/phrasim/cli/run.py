@@ -1,0 +1,189 @@
+"""`phrasim run`: play scenarios and judge them."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from phrasim.scenario.events import Outcome
+    from phrasim.scenario.model import Scenario
+    from phrasim.scenario.runner import Play
+
+_HELP = """Play scenarios and judge what they expect.
+
+SCENARIO is a YAML file, a folder (every scenario in it and below), or the name of a scenario that comes with phrasim.
+
+\b
+Examples:
+  phrasim run scenarios/push.yaml
+  phrasim run pull --asset photo.jpg --asset notes.pdf --trace pull.jsonl
+  phrasim run scenarios/ --trace traces/ --junit report.xml
+
+Exit code: 0 every expectation held, 1 one did not, 2 a scenario or the call is wrong.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("run", help=_HELP)(run)
+
+
+def run(
+    scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", show_default=False)],
+    asset: Annotated[
+        list[Path] | None,
+        typer.Option("--asset", metavar="PATH", help="A file of yours in the place of the scenario's; repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What all chance is drawn from.")] = 1,
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", metavar="FILE", help="Write the trace here; a folder for several scenarios."),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML.")
+    ] = None,
+    show_tokens: Annotated[
+        bool, typer.Option("--show-tokens", help="Write tokens and passwords to the trace as they are.")
+    ] = False,
+) -> None:
+    """Play scenarios."""
+    from phrasim.cli.output import fail
+    from phrasim.scenario.files import FileError, user_files
+    from phrasim.scenario.loader import ScenarioError
+    from phrasim.scenario.runner import Play
+
+    try:
+        loaded = _load(scenarios)
+        files = user_files(asset) if asset else None
+    except (ScenarioError, FileError) as error:
+        fail(str(error))
+    several = len(loaded) > 1 or any(path.is_dir() for path in scenarios)
+    traces = _trace_paths(loaded, trace, several=several)
+    play = Play(seed=seed, files=files, show_tokens=show_tokens)
+    try:
+        outcomes = _play_several(loaded, play, traces) if several else [_play_one(loaded[0], play, traces)]
+    except FileError as error:
+        fail(str(error))
+    if junit is not None:
+        from phrasim.report.junit import junit_xml
+
+        _write(junit, junit_xml(outcomes))
+    raise typer.Exit(0 if all(outcome.held for outcome in outcomes) else 1)
+
+
+def _load(paths: Sequence[Path]) -> "list[Scenario]":
+    """The scenarios that the arguments name. Everything is read before anything runs."""
+    from phrasim.cli.output import fail
+    from phrasim.documents import scenarios_folder
+    from phrasim.scenario.loader import load_scenario
+
+    found: dict[Path, None] = {}
+    for path in paths:
+        shipped = scenarios_folder() / f"{path}.yaml"
+        if path.is_dir():
+            inside = sorted((*path.rglob("*.yaml"), *path.rglob("*.yml")))
+            if not inside:
+                fail(f"looking for scenarios in the folder {str(path)!r}: there is no .yaml file in it or below")
+            found.update(dict.fromkeys(inside))
+        elif path.is_file():
+            found[path] = None
+        elif path.parent == Path() and shipped.is_file():
+            found[shipped] = None
+        else:
+            known = ", ".join(sorted(file.stem for file in scenarios_folder().glob("*.yaml")))
+            fail(f"there is no file or folder {str(path)!r}, and no scenario of that name; phrasim comes with {known}")
+    return [load_scenario(path) for path in found]
+
+
+def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: bool) -> dict[str, Path]:
+    """Where the trace of each scenario goes, by the scenario's file."""
+    from phrasim.cli.output import fail
+
+    if trace is None:
+        return {}
+    if not several:
+        if trace.is_dir():
+            return {loaded[0].file: trace / f"{loaded[0].name}.jsonl"}
+        if not trace.parent.is_dir():
+            fail(f"writing the trace {str(trace)!r}: there is no folder {str(trace.parent)!r}")
+        return {loaded[0].file: trace}
+    if trace.is_file() or trace.suffix == ".jsonl":
+        fail(f"--trace {str(trace)!r} is a file; for several scenarios it takes a folder, for a file each")
+    names = [scenario.name for scenario in loaded]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        fail(f"two scenarios are named {repeated[0]!r}, so their traces would have one name")
+    trace.mkdir(parents=True, exist_ok=True)
+    return {scenario.file: trace / f"{scenario.name}.jsonl" for scenario in loaded}
+
+
+def _play_one(scenario: "Scenario", play: "Play", traces: dict[str, Path]) -> "Outcome":
+    """Play a scenario and print it as it goes."""
+    from phrasim.cli.output import print_line
+    from phrasim.report.terminal import RunReport
+    from phrasim.scenario.runner import play_in_process
+
+    outcome = play_in_process(scenario, play, RunReport(print_line))
+    _write_trace(outcome, traces)
+    return outcome
+
+
+def _play_several(loaded: "Sequence[Scenario]", play: "Play", traces: dict[str, Path]) -> "list[Outcome]":
+    """Play scenarios one after the other: a line each, and why where one is broken."""
+    from phrasim.cli.output import print_line
+    from phrasim.report.terminal import outcome_line, verdict_lines
+    from phrasim.scenario.runner import play_in_process
+
+    outcomes: list[Outcome] = []
+    progress = _Progress(len(loaded))
+    for scenario in loaded:
+        progress.show(len(outcomes), scenario.name)
+        outcome = play_in_process(scenario, play)
+        _write_trace(outcome, traces)
+        outcomes.append(outcome)
+        progress.clear()
+        print_line(*outcome_line(outcome))
+        for verdict in outcome.verdicts:
+            if verdict.judgement != "held":
+                for line in verdict_lines(verdict):
+                    print_line(*line)
+    held = sum(outcome.held for outcome in outcomes)
+    print_line("good" if held == len(outcomes) else "bad", f"{held} of {len(outcomes)} scenarios held")
+    return outcomes
+
+
+class _Progress:
+    """The scenario that is being played, on the last line of a terminal; nothing elsewhere."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._terminal = sys.stdout.isatty()
+
+    def show(self, done: int, name: str) -> None:
+        if self._terminal:
+            print(f"\r\x1b[K[{done + 1}/{self._total}] {name} …", end="", flush=True)
+
+    def clear(self) -> None:
+        if self._terminal:
+            print("\r\x1b[K", end="")
+
+
+def _write_trace(outcome: "Outcome", traces: dict[str, Path]) -> None:
+    from phrasim.documents import secret_fields
+    from phrasim.journal.lines import trace_bytes
+
+    if outcome.scenario.file in traces:
+        _write(traces[outcome.scenario.file], trace_bytes(outcome.header, outcome.events, secret_fields()))
+
+
+def _write(path: Path, content: bytes) -> None:
+    from phrasim.cli.output import fail
+    from phrasim.journal.lines import write_trace
+
+    try:
+        write_trace(path, content)
+    except OSError as error:
+        fail(f"writing {str(path)!r}: {error.strerror}")

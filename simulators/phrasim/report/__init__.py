@@ -1,0 +1,1 @@
+"""What people look at: runs and verdicts on a terminal and in files."""

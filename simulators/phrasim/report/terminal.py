@@ -1,0 +1,119 @@
+"""A run in lines of text: the arrows as they happen, then a verdict for each expectation.
+
+Lines carry a style by name; whoever prints them decides whether that is colour or nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from phrasim.documents import messages, operations
+from phrasim.journal.account import seconds
+from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Publish, Request, Response, Sent
+from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
+
+Style = Literal["plain", "heading", "arrow", "aside", "bad", "good"]
+Line = tuple[Style, str]
+Print = Callable[[Style, str], None]
+
+_JUDGED: dict[str, Style] = {"held": "good", "broken": "bad", "unobserved": "aside"}
+
+
+class RunReport:
+    """Listens to a run and prints it as it goes."""
+
+    def __init__(self, print_line: Print) -> None:
+        self._print = print_line
+        self._judging = False
+
+    def __call__(self, event: RunEvent) -> None:
+        """Print what there is to say of `event`."""
+        for style, text in self._lines(event):
+            self._print(style, text)
+
+    def _lines(self, event: RunEvent) -> Iterator[Line]:
+        match event:
+            case Started(scenario, header):
+                yield "heading", f"{scenario.name}: {scenario.summary}"
+                files = ", ".join(f"{file.name} ({file.size} bytes)" for file in header.files) or "no files"
+                yield "aside", f"{scenario.mode} mode, {header.profile}, {header.wire}, seed {header.seed}; {files}"
+            case Happened(happened):
+                yield from event_lines(happened)
+            case StepEnded(step_id, str(failure)):
+                yield "bad", f"step {step_id} failed: {failure}"
+            case StepEnded():
+                pass
+            case Judged(verdict):
+                if not self._judging:
+                    self._judging = True
+                    yield "plain", ""
+                yield from verdict_lines(verdict)
+            case Ended(outcome):
+                yield outcome_line(outcome)
+
+
+def event_lines(event: Event) -> Iterator[Line]:
+    """One event of the journal as an arrow; a receipt says nothing new."""
+    match event:
+        case Sent(message=message) if shown(message):
+            label = label_of(message)
+            ends = f"{message.sender} -> {message.receiver}"
+            text = f"{seconds(event.at):>10}  {ends:24}  {label or '':30}  {wire_of(message)}"
+            yield ("bad" if _is_refusal(message) else "arrow" if label else "aside"), text.rstrip()
+        case Lost(message=message):
+            named = message if isinstance(message, str) else message.id
+            yield "bad", f"{seconds(event.at):>10}  lost {named}: {event.reason}"
+        case Noted():
+            details = ", ".join(f"{name} {value}" for name, value in event.details.items())
+            yield "aside", f"{seconds(event.at):>10}  {event.by}: {event.note}" + (f" ({details})" if details else "")
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[Line]:
+    """A verdict, and why."""
+    style = _JUDGED[verdict.judgement]
+    yield style, f"{verdict.judgement:10}  {verdict.expectation}"
+    for line in verdict.because:
+        yield style, f"            {line}"
+
+
+def outcome_line(outcome: Outcome) -> Line:
+    """How the run ended, in a line."""
+    broken = sum(verdict.judgement == "broken" for verdict in outcome.verdicts)
+    said = "held" if outcome.held else f"broken ({broken} of {len(outcome.verdicts)} expectations)"
+    return ("good" if outcome.held else "bad"), f"{outcome.scenario.name}: {said}"
+
+
+def shown(message: Message) -> bool:
+    """Whether a message has a line of its own: all but the answers that are neither an arrow nor a refusal."""
+    return not isinstance(message, Response) or _is_refusal(message) or label_of(message) is not None
+
+
+def label_of(message: Message) -> str | None:
+    """The label of the documented arrow that a message of its kind may be, by `x-sequence` in openapi/."""
+    operation_id = message.operation_id
+    if operation_id is None:
+        return None
+    if isinstance(message, Publish | Delivery):
+        sequence = messages().operations[operation_id].sequence
+    elif isinstance(message, Response):
+        sequence = operations()[operation_id].response_sequences.get(message.status)
+    else:
+        sequence = operations()[operation_id].sequence
+    return sequence.label if sequence else None
+
+
+def wire_of(message: Message) -> str:
+    """What a message is on the wire, in a few words and without secrets."""
+    match message:
+        case Request():
+            return f"{message.method} {message.target.partition('?')[0]}"
+        case Response():
+            return f"{message.status} ({message.body.length} bytes)"
+        case Publish():
+            return f"publish to {message.exchange}, {message.routing_key}"
+        case Delivery():
+            again = " again" if message.redelivered or "x-death" in message.properties.get("headers", {}) else ""
+            return f"deliver{again} from {message.queue}"
+
+
+def _is_refusal(message: Message) -> bool:
+    return isinstance(message, Response) and message.status >= 400

@@ -1,0 +1,116 @@
+"""The optional arguments of queues: `rabbit_amqqueue:declare_args`, RabbitMQ "Property Equivalence"."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from phrasim.broker import AmqpChannelError, AmqpConnectionError, Channel
+from phrasim.broker.arguments import type_word
+
+
+@pytest.mark.parametrize(
+    ("arguments", "explanation"),
+    [
+        ({"x-message-ttl": "5000"}, 'x-message-ttl: "expected integer, got longstr"'),
+        ({"x-message-ttl": True}, 'x-message-ttl: "expected integer, got bool"'),
+        ({"x-message-ttl": 1.5}, 'x-message-ttl: "expected integer, got double"'),
+        ({"x-message-ttl": -1}, "x-message-ttl: {value_negative,-1}"),
+        ({"x-message-ttl": 2**32}, "x-message-ttl: {value_too_big,4294967296}"),
+        ({"x-expires": 0}, "x-expires: {value_zero,0}"),
+        ({"x-expires": -5}, "x-expires: {value_negative,-5}"),
+        ({"x-max-length": -1}, "x-max-length: {value_negative,-1}"),
+        ({"x-max-length-bytes": None}, 'x-max-length-bytes: "expected integer, got void"'),
+        ({"x-overflow": "drop-tail"}, "x-overflow: invalid_overflow"),
+        ({"x-overflow": 1}, "x-overflow: {unacceptable_type,signedint}"),
+        ({"x-dead-letter-exchange": 2**40}, "x-dead-letter-exchange: {unacceptable_type,long}"),
+        ({"x-dead-letter-routing-key": "k"}, "x-dead-letter-routing-key: routing_key_but_no_dlx_defined"),
+        ({"x-queue-mode": "fast"}, "x-queue-mode: \"unsupported queue mode 'fast'\""),
+    ],
+)
+def test_an_argument_that_rabbitmq_refuses_is_refused_with_its_words(
+    channel: Channel, arguments: dict, explanation: str
+) -> None:
+    name, why = explanation.split(": ", 1)
+    with pytest.raises(AmqpChannelError) as exc_info:
+        channel.queue_declare("q", arguments=arguments)
+    assert exc_info.value.reply_text == f"PRECONDITION_FAILED - invalid arg '{name}' for queue 'q' in vhost '/': {why}"
+    assert (exc_info.value.reply_code, exc_info.value.class_id, exc_info.value.method_id) == (406, 50, 10)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"x-max-priority": 5}, {"x-single-active-consumer": True}, {"x-queue-type": "quorum"}]
+)
+def test_what_is_not_simulated_is_refused_rather_than_ignored(channel: Channel, arguments: dict) -> None:
+    with pytest.raises(AmqpConnectionError, match="is not simulated") as exc_info:
+        channel.queue_declare("q", arguments=arguments)
+    assert exc_info.value.reply_code == 540
+    assert channel.connection.closed
+
+
+def test_arguments_that_mean_nothing_to_a_classic_queue_are_taken(channel: Channel) -> None:
+    arguments = {"x-queue-type": "classic", "x-single-active-consumer": False, "x-queue-mode": "lazy", "mine": [1]}
+    assert channel.queue_declare("q", arguments=arguments).name == "q"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"x-message-ttl": 5000}, {"x-message-ttl": 5000}),
+        ({"x-queue-type": "classic"}, {}),
+        ({}, {"x-queue-type": "classic"}),
+        ({"unknown": 1}, {"unknown": 2}),
+    ],
+)
+def test_a_second_declaration_with_equivalent_arguments_succeeds(channel: Channel, first: dict, second: dict) -> None:
+    channel.queue_declare("q", arguments=first)
+    assert channel.queue_declare("q", arguments=second).name == "q"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [
+        (
+            {"x-message-ttl": 5000},
+            {"x-message-ttl": 10000},
+            "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received '10000' but current is '5000'",
+        ),
+        (
+            {"x-message-ttl": 5000},
+            {},
+            (
+                "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': "
+                "received none but current is the value '5000' of type 'signedint'"
+            ),
+        ),
+        (
+            {},
+            {"x-dead-letter-exchange": "dlx"},
+            (
+                "inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': "
+                "received the value 'dlx' of type 'longstr' but current is none"
+            ),
+        ),
+    ],
+)
+def test_a_second_declaration_with_other_arguments_is_refused(
+    channel: Channel, first: dict, second: dict, difference: str
+) -> None:
+    channel.queue_declare("q", arguments=first)
+    with pytest.raises(AmqpChannelError) as exc_info:
+        channel.queue_declare("q", arguments=second)
+    assert exc_info.value.reply_text == f"PRECONDITION_FAILED - {difference}"
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (Decimal(1), "decimal"),
+        (b"", "binary"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "timestamp"),
+        ({}, "table"),
+        ([], "array"),
+    ],
+)
+def test_types_have_rabbitmqs_names(value: object, word: str) -> None:
+    assert type_word(value) == word
