@@ -131,7 +131,7 @@ class File(_Value, frozen=True, kw_only=True):
     sha256: str
 
 
-class Header(_Value, frozen=True, kw_only=True):
+class Header(_Value, frozen=True, kw_only=True, omit_defaults=False):
     """The first line of a trace: all that is needed to run it again, but for the bytes of the user's own files."""
 
     trace: int = TRACE_VERSION

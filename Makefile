@@ -1,0 +1,64 @@
+# Two commands: `make demo` plays the protocol, `make test` runs every check. Both make what they need in .venv/.
+PYTHON ?= python3
+BIN := .venv/bin
+ASYNCAPI_SPECS := 6.11.1
+
+.PHONY: demo test check tests wheel benchmarks clean
+
+demo: .venv/.installed
+	@mkdir -p demo
+	$(BIN)/phrasim run scenarios/push.yaml --trace demo/push.jsonl
+	@echo
+	$(BIN)/phrasim run scenarios/pull.yaml --trace demo/pull.jsonl
+	@echo
+	$(BIN)/phrasim diagram demo/push.jsonl
+	@echo
+	$(BIN)/phrasim diagram demo/pull.jsonl
+	@echo
+	$(BIN)/phrasim conform docs/request-flow.md demo/push.jsonl
+	@echo
+	$(BIN)/phrasim conform docs/request-flow.md demo/pull.jsonl
+
+test: check tests wheel
+
+check: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+tests: .venv/.installed-dev build/.asyncapi
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+# What is installed is what users get: the wheel, from an empty folder.
+wheel: .venv/.installed-dev
+	PYTHON=$(BIN)/python sh tests/wheel.sh
+
+benchmarks: .venv/.installed
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv build demo dist
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "phrasim needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/bin/python pyproject.toml constraints.txt
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ .venv/.installed
+
+# The schema of AsyncAPI documents, for one test; without npm the test is skipped (in CI it fails).
+build/.asyncapi:
+	@mkdir -p build
+	@if command -v npm >/dev/null; then \
+	    npm install --silent --prefix build --no-save --no-package-lock --no-audit --no-fund @asyncapi/specs@$(ASYNCAPI_SPECS) && touch $@; \
+	else echo "npm is not there: the AsyncAPI document is not validated"; fi
