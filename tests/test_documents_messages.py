@@ -50,7 +50,7 @@ def test_only_the_first_hand_over_is_an_arrow() -> None:
 
 def test_what_is_sent_is_persistent_json() -> None:
     sent = [operation for operation in messages().operations.values() if operation.action == "send"]
-    assert [operation.operation_id for operation in sent] == ["produceMessage", "retryMessage", "giveUpMessage"]
+    assert [operation.operation_id for operation in sent] == ["produceMessage", "giveUpMessage"]
     assert all(operation.persistent for operation in sent)
     assert {channel.content_type for channel in messages().channels.values()} == {"application/json"}
 

@@ -1,18 +1,65 @@
 """What the verbs print with: styled lines on a terminal, plain ones elsewhere, errors on standard error."""
 
-import os
 import sys
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn
 
 from phrasim.report.terminal import Style
 
-_CODES: dict[Style, str] = {"heading": "1", "aside": "2", "bad": "31", "good": "32"}
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Show = Callable[[int, str], None]
+
+_STYLES: dict[Style, str] = {"heading": "bold", "aside": "dim", "bad": "red", "good": "green"}
+
+
+@cache
+def _console() -> "Console | None":
+    """The terminal that a person looks at; None where the output goes to a file or a pipe."""
+    if not sys.stdout.isatty():
+        return None
+    from rich.console import Console  # 70 ms, which only a person at a terminal has to wait for
+
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_line(style: Style, text: str) -> None:
-    """Print a line, in colour where a person looks at it (and `NO_COLOR` is not set)."""
-    code = _CODES.get(style) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else None
-    print(f"\x1b[{code}m{text}\x1b[0m" if code else text)
+    """Print a line, in colour on a terminal."""
+    console = _console()
+    if console is None:
+        print(text)
+    else:
+        console.print(text, style=_STYLES.get(style, ""))
+
+
+@contextmanager
+def progress(total: int) -> Iterator["Progress"]:
+    """A bar that shows how far `total` pieces of work are, on a terminal; nothing elsewhere."""
+    console = _console()
+    if console is None:
+        yield Progress(None)
+        return
+    from rich import progress as rich
+
+    columns = (rich.MofNCompleteColumn(), rich.BarColumn(), rich.TextColumn("{task.description}"))
+    with rich.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield Progress(lambda done, name: bar.update(task, completed=done, description=name))
+
+
+class Progress:
+    """How far a work is; `show` is None where nobody looks."""
+
+    def __init__(self, show: Show | None) -> None:
+        self._show = show
+
+    def at(self, done: int, name: str) -> None:
+        """So many pieces are done; `name` is the one that is begun."""
+        if self._show is not None:
+            self._show(done, name)
 
 
 def fail(problem: str) -> NoReturn:

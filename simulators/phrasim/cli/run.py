@@ -1,6 +1,5 @@
 """`phrasim run`: play scenarios and judge them."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -133,42 +132,25 @@ def _play_one(scenario: "Scenario", play: "Play", traces: dict[str, Path]) -> "O
 
 def _play_several(loaded: "Sequence[Scenario]", play: "Play", traces: dict[str, Path]) -> "list[Outcome]":
     """Play scenarios one after the other: a line each, and why where one is broken."""
-    from phrasim.cli.output import print_line
+    from phrasim.cli.output import print_line, progress
     from phrasim.report.terminal import outcome_line, verdict_lines
     from phrasim.scenario.runner import play_in_process
 
     outcomes: list[Outcome] = []
-    progress = _Progress(len(loaded))
-    for scenario in loaded:
-        progress.show(len(outcomes), scenario.name)
-        outcome = play_in_process(scenario, play)
-        _write_trace(outcome, traces)
-        outcomes.append(outcome)
-        progress.clear()
-        print_line(*outcome_line(outcome))
-        for verdict in outcome.verdicts:
-            if verdict.judgement != "held":
-                for line in verdict_lines(verdict):
-                    print_line(*line)
+    with progress(len(loaded)) as bar:
+        for scenario in loaded:
+            bar.at(len(outcomes), scenario.name)
+            outcome = play_in_process(scenario, play)
+            _write_trace(outcome, traces)
+            outcomes.append(outcome)
+            print_line(*outcome_line(outcome))
+            for verdict in outcome.verdicts:
+                if verdict.judgement != "held":
+                    for line in verdict_lines(verdict):
+                        print_line(*line)
     held = sum(outcome.held for outcome in outcomes)
     print_line("good" if held == len(outcomes) else "bad", f"{held} of {len(outcomes)} scenarios held")
     return outcomes
-
-
-class _Progress:
-    """The scenario that is being played, on the last line of a terminal; nothing elsewhere."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._terminal = sys.stdout.isatty()
-
-    def show(self, done: int, name: str) -> None:
-        if self._terminal:
-            print(f"\r\x1b[K[{done + 1}/{self._total}] {name} …", end="", flush=True)
-
-    def clear(self) -> None:
-        if self._terminal:
-            print("\r\x1b[K", end="")
 
 
 def _write_trace(outcome: "Outcome", traces: dict[str, Path]) -> None:
