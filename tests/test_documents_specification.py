@@ -259,7 +259,7 @@ def asset(**changes: Any) -> dict[str, Any]:
             ["the media type 'application/json' is not declared for 404; getAsset gives application/problem+json"],
         ),
         ("getAsset", 404, None, None, ["the 404 answer has no body; getAsset gives application/problem+json"]),
-        ("getAsset", 500, None, None, ["the status 500 is not declared; getAsset answers 200, 401, 403, 404"]),
+        ("getAsset", 500, None, None, ["the status 500 is not declared; getAsset answers 200, 401, 403, 404, 503"]),
         ("downloadAsset", 200, "image/png", b"\x89PNG", []),
         ("downloadAsset", 200, "application/json", b"{", []),
         ("acknowledgeCommit", 200, "application/json", True, []),

@@ -109,8 +109,8 @@ class Testbed:
         )
         self._queue = IngestQueue(self.broker.connect(self.edges["phraseanet"]), messages())
         self._notifier = self._make_notifier()
-        storage_of_upload = Storage(storage / "upload", self.chance("upload/storage"))
-        self._mount(apps, storage_of_upload)
+        self.storage = Storage(storage / "upload", self.chance("upload/storage"))
+        self._mount(apps)
 
     def chance(self, name: str) -> random.Random:
         """The randomness of one room: a draw more in one of them changes nothing in another."""
@@ -179,14 +179,14 @@ class Testbed:
         if self.setting.mode in ("push", "both"):
             self._spawn(self._notifier.notify(commit), f"notification of {commit.id}")
 
-    def _mount(self, apps: dict[str, ASGIApp], storage: Storage) -> None:
+    def _mount(self, apps: dict[str, ASGIApp]) -> None:
         profile = self.setting.profile
         identity = Identity(self.client("upload", "auth"), self.clock.now_ns)
         made: dict[Participant, ASGIApp] = {
             "upload": upload_app(
                 profile.specification("upload"),
                 self.upload,
-                storage,
+                self.storage,
                 identity,
                 committed=self._committed,
                 upload_size_max=self.setting.upload_size_max,

@@ -1,8 +1,5 @@
 """Holding traces to the sequence: what passes, and that whatever is changed is reported at the arrow it was."""
 
-import tempfile
-from pathlib import Path
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,8 +8,9 @@ from hypothesis import strategies as st
 from phrasim.documents import secret_fields
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
-from phrasim.journal.events import Header, Lost, Noted, Received, Request, Response, Sent
-from phrasim.journal.lines import read_trace, trace_bytes, write_trace
+from phrasim.journal.events import Event, Header, Lost, Noted, Received, Request, Response, Sent
+from phrasim.journal.lines import trace_bytes
+from phrasim.journal.sightings import Trace
 
 modes = st.sampled_from(["push", "pull"])
 numbers_of_assets = st.integers(1, 6)
@@ -121,6 +119,31 @@ def test_a_refused_request_stops_an_attempt_and_walks_nothing(build, drawn):
     assert [(one.message.id, one.status) for one in attempt.stopped_by] == [("a.download1.0", 503)]
 
 
+@pytest.mark.parametrize(("causes", "expected"), [(True, {}), (False, {6: "repeated"})])
+def test_a_straggler_belongs_to_the_attempt_that_caused_it(build, drawn, causes, expected):
+    run = build.Run("push", 1, causes=causes)
+    messages = [message for stage in run.stages[:-3] for chain in stage for message in chain]
+    straggler = run.ask("straggler")
+    again = [*run.consume("consume2", redelivered=True), *(m for stage in run.work("2") for m in stage[0])]
+    verdict = verdict_of(build, drawn, run, [*messages, *again, *straggler])
+    assert marks(verdict) == expected
+    assert len(verdict.attempts[0].reached) == (2 if causes else 1)
+
+
+def test_what_came_closest_is_sought_in_the_last_attempt(build, drawn):
+    run = build.Run("push", 1)
+    messages = [message for stage in run.stages[:-3] for chain in stage for message in chain]
+    messages += [
+        *run.fetch(0, "1", status=503),
+        *run.consume("consume2", dead_lettered=True),
+        *run.fetch(0, "2", status=500),
+    ]
+    verdict = verdict_of(build, drawn, run, messages)
+    assert marks(verdict) == dict.fromkeys((6, 7, 8, 9), "missing")
+    assert verdict.arrows[6].closest.message.id == "a.download2.0"
+    assert verdict.arrows[7].closest.status == 500
+
+
 def test_a_request_without_an_answer_is_walked_and_only_its_missing_answer_is_not(build, drawn):
     run = build.Run("push", 2)
     unanswered = [message for message in run.messages() if not isinstance(message, Response)]
@@ -194,7 +217,7 @@ def renamed(message, how):
         if not hasattr(message, "publish"):
             return msgspec.structs.replace(message, **changes)
         return msgspec.structs.replace(message, queue="other", **changes)
-    return msgspec.structs.replace(message, operation_id="retryMessage")
+    return msgspec.structs.replace(message, operation_id="giveUpMessage")
 
 
 @given(modes, numbers_of_assets, st.sampled_from(["path", "operation", "participant"]), st.data())
@@ -296,6 +319,27 @@ def test_without_a_commit_id_the_acknowledgement_is_unreachable(build, drawn, mo
     assert verdict.commit_id is None
 
 
+def test_an_id_that_only_a_refused_notification_named_does_not_make_the_acknowledgement_reachable(build, drawn):
+    run, telling = build.Run("push", 1, tells_id=False), build.Run("push", 1)
+    request, answer = telling.notify()
+    refused = [
+        msgspec.structs.replace(request, id="refused"),
+        msgspec.structs.replace(answer, id="refusal", reply_to="refused", status=500),
+    ]
+    messages = run.messages()
+    verdict = verdict_of(build, drawn, run, [*messages[:4], *refused, *messages[4:-2]])
+    assert marks(verdict) == {9: "unreachable"}
+    assert verdict.commit_id == "a-commit"
+
+
+def test_commits_of_the_same_assets_are_told_apart_by_their_tokens(build, drawn):
+    first, second = build.Run("push", 1, "a", tells_id=False), build.Run("push", 1, "b", tells_id=False)
+    second.assets = first.assets
+    again = [[second.commit()], [second.notify()], [second.produce()], [second.consume()], *second.work()]
+    messages = [*first.messages(), *(message for stage in again for message in stage[0])]
+    assert [verdict.conforms for verdict in conform(drawn("push"), build.events(messages))] == [True, True]
+
+
 def test_an_acknowledgement_with_the_commits_token_tells_its_id(build, drawn):
     run = build.Run("push", 2, tells_id=False)
     verdict = verdict_of(build, drawn, run, run.messages())
@@ -368,6 +412,12 @@ def test_an_asset_that_two_commits_hold_counts_for_the_one_whose_token_or_cause_
         assert b.arrows[7].message.message.id == "b.download.0"
 
 
+def test_the_place_of_a_message_is_where_it_was_sent_whenever_it_was_noted_as_received(build):
+    sent, received, *_ = build.events(build.Run("push", 1).messages())
+    (sighting,) = Trace([received, Noted(at=1, by="user", note="anything"), sent]).sightings
+    assert (sighting.line, sighting.at) == (4, sent.at)
+
+
 def test_what_the_address_says_goes_before_the_operation_that_a_message_names(build, drawn):
     run = build.Run("push", 1)
     unnamed = [msgspec.structs.replace(message, operation_id=None) for message in run.messages()]
@@ -399,15 +449,12 @@ def test_a_trace_from_disk_with_its_tokens_redacted_gives_the_same_verdict(build
     header = Header(
         version="0", wire="in-process", profile="documented", seed=1, tokens="redacted", scenario="", files=()
     )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run.jsonl"
-        write_trace(path, trace_bytes(header, events, secret_fields()))
-        assert run.token.encode() not in path.read_bytes()
-        _, read = read_trace(path)
-        lines = path.read_text().splitlines()
+    lines = trace_bytes(header, events, secret_fields()).splitlines()
+    assert not any(run.token.encode() in line for line in lines)
+    read = [msgspec.json.decode(line, type=Event) for line in lines[1:]]
     (verdict,) = conform(drawn(mode), read)
     assert [account(one) for one in conform(drawn(mode), events)] == [account(verdict)]
-    assert all(f'"id":"{one.message.message.id}"' in lines[one.message.line - 1] for one in verdict.arrows)
+    assert all(f'"id":"{one.message.message.id}"'.encode() in lines[one.message.line - 1] for one in verdict.arrows)
 
 
 # --- external participants

@@ -1,5 +1,6 @@
 """The command `phrasim`: one module for each verb, each loading what it needs only when it is called."""
 
+import io
 import sys
 
 import typer
@@ -34,11 +35,10 @@ def phrasim(
 
 def main() -> None:
     """The console script. Exit 0 held, 1 not held, 2 where the call or what it names is wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a narrow encoding shows an escape, and ends no run
     try:
         app()
-    except BrokenPipeError:
-        # Whoever read the output has had enough, as `| head` does.
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
-        fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+        fail(f"{error.filename or 'writing to standard output'}: {error.strerror or error}")

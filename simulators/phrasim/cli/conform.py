@@ -38,6 +38,7 @@ def conform(
 ) -> None:
     """Hold a trace to a document."""
     from phrasim.cli.output import fail, print_line
+    from phrasim.cli.trace import commit_ids
     from phrasim.documents import DocumentError
     from phrasim.documents.yaml_text import read_text
     from phrasim.journal import conformance
@@ -47,15 +48,16 @@ def conform(
 
     try:
         header, events = read_trace(trace)
-        if not document.is_file():
+        if not document.exists():
             fail(f"there is no document {str(document)!r}")
+        if document.is_dir():
+            fail(f"the document {str(document)!r} is a folder; name a Markdown file")
+        if commit is not None and commit not in commit_ids(events):
+            fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events)) or 'none'}")
         found = _choose(sections(read_text(document), str(document)), section, header, document)
         verdicts = conformance.conform(found, events, commit)
     except (DocumentError, TraceError) as error:
         fail(str(error))
-    if commit is not None and not any(verdict.found for verdict in verdicts):
-        known = [verdict.commit_id for verdict in conformance.conform(found, events) if verdict.commit_id]
-        fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(known) or 'none'}")
     for verdict in verdicts:
         for line in account(verdict):
             print_line("plain" if verdict.conforms else "bad" if " walked " not in line else "plain", line)

@@ -39,8 +39,8 @@ def diagram(
     ] = None,
 ) -> None:
     """Draw a trace."""
-    from phrasim.cli.output import fail
-    from phrasim.cli.trace import scenario_of
+    from phrasim.cli.output import fail, print_line
+    from phrasim.cli.trace import commit_ids, scenario_of
     from phrasim.journal.diagram import mermaid, text
     from phrasim.journal.lines import TraceError, read_trace
 
@@ -48,5 +48,7 @@ def diagram(
         header, events = read_trace(trace)
     except TraceError as error:
         fail(str(error))
+    if commit is not None and commit not in commit_ids(events):
+        fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events)) or 'none'}")
     title = scenario_of(header).get("summary", "Upload request flow")
-    print((mermaid if notation is Format.mermaid else text)(events, title, commit).rstrip("\n"))
+    print_line("plain", (mermaid if notation is Format.mermaid else text)(events, title, commit).rstrip("\n"))

@@ -1,5 +1,6 @@
 """What the verbs print with: styled lines on a terminal, plain ones elsewhere, errors on standard error."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,10 +30,14 @@ def _console() -> "Console | None":
 def print_line(style: Style, text: str) -> None:
     """Print a line, in colour on a terminal."""
     console = _console()
-    if console is None:
-        print(text)
-    else:
+    if console is not None:
         console.print(text, style=_STYLES.get(style, ""))
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever read the output has had enough, as `| head` does; the run goes on to its end and its files.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from phrasim.journal.events import File, Header
     from phrasim.scenario.files import RunFile
+    from phrasim.scenario.model import Scenario
 
 _HELP = """Run again what the first line of a trace says, and compare byte for byte.
 
@@ -47,9 +48,10 @@ def replay(
         header, _ = read_trace(trace)
         if header.wire != "in-process":
             fail(f"{trace}: the trace was made on the wire {header.wire!r}; only in-process runs can be repeated")
-        scenario = parse_scenario(header.scenario, str(trace))
-        files = _files(header, trace, asset or [])
-        outcome = play_in_process(scenario, Play(header.seed, files, show_tokens=header.tokens == "shown"))
+        scenario = parse_scenario(header.scenario, f"the scenario in {trace}")
+        files = _files(header, scenario, trace, asset or [])
+        play = Play(header.seed, files, header.given, show_tokens=header.tokens == "shown", judged=False)
+        outcome = play_in_process(scenario, play)
     except (TraceError, ScenarioError, FileError) as error:
         fail(str(error))
     recorded = trace.read_bytes().splitlines(keepends=True)
@@ -66,30 +68,28 @@ def replay(
     raise typer.Exit(1)
 
 
-def _files(header: "Header", trace: Path, assets: list[Path]) -> "tuple[RunFile, ...] | None":
-    """The files of the recorded run; None where the scenario finds or makes them itself and they are the same."""
+def _files(header: "Header", scenario: "Scenario", trace: Path, assets: list[Path]) -> "tuple[RunFile, ...]":
+    """The files of the recorded run: the user's again, or the scenario's where they are the same as then."""
     from phrasim.documents import scenarios_folder
     from phrasim.scenario.files import FileError, scenario_files, user_files
-    from phrasim.scenario.loader import parse_scenario
 
     if header.given:
         files = user_files(assets)
     else:
         if assets:
             raise FileError(f"{trace}: the run was made with the scenario's own files; it takes no --asset")
-        given = parse_scenario(header.scenario, str(trace)).given.files
-        files = scenario_files(given, [trace.parent, Path(), scenarios_folder()], header.seed)
+        files = scenario_files(scenario.given.files, [trace.parent, Path(), scenarios_folder()], header.seed)
     _compare(header.files, tuple(file.recorded for file in files), trace)
-    return files if header.given else None
+    return files
 
 
 def _compare(recorded: "tuple[File, ...]", found: "tuple[File, ...]", trace: Path) -> None:
     """Raise `FileError` where the files are not those of the recorded run, in their order."""
     from phrasim.scenario.files import FileError
 
-    wanted = ", ".join(f"{file.name} ({file.size} bytes)" for file in recorded) or "none"
+    wanted = ", ".join(f"{file.name!r} ({file.size} bytes)" for file in recorded) or "none"
     if [file.name for file in recorded] != [file.name for file in found]:
-        given = ", ".join(file.name for file in found) or "none"
+        given = ", ".join(repr(file.name) for file in found) or "none"
         raise FileError(f"{trace}: the run was made with the files {wanted}, in this order; found {given}")
     for file, other in zip(recorded, found, strict=True):
         if file != other:

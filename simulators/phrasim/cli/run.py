@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from phrasim.documents import DocumentError
     from phrasim.scenario.events import Outcome
     from phrasim.scenario.model import Scenario
     from phrasim.scenario.runner import Play
@@ -52,20 +53,22 @@ def run(
     from phrasim.cli.output import fail
     from phrasim.scenario.files import FileError, user_files
     from phrasim.scenario.loader import ScenarioError
-    from phrasim.scenario.runner import Play
+    from phrasim.scenario.runner import Play, own_files
 
     try:
         loaded = _load(scenarios)
         files = user_files(asset) if asset else None
+        plays = [
+            (one, Play(seed, files or own_files(one, seed), given=files is not None, show_tokens=show_tokens))
+            for one in loaded
+        ]
     except (ScenarioError, FileError) as error:
         fail(str(error))
     several = len(loaded) > 1 or any(path.is_dir() for path in scenarios)
+    if junit is not None:
+        _check_target("the JUnit file", junit)
     traces = _trace_paths(loaded, trace, several=several)
-    play = Play(seed=seed, files=files, show_tokens=show_tokens)
-    try:
-        outcomes = _play_several(loaded, play, traces) if several else [_play_one(loaded[0], play, traces)]
-    except FileError as error:
-        fail(str(error))
+    outcomes = _play_several(plays, traces) if several else [_play_one(*plays[0], traces)]
     if junit is not None:
         from phrasim.report.junit import junit_xml
 
@@ -77,24 +80,36 @@ def _load(paths: Sequence[Path]) -> "list[Scenario]":
     """The scenarios that the arguments name. Everything is read before anything runs."""
     from phrasim.cli.output import fail
     from phrasim.documents import scenarios_folder
-    from phrasim.scenario.loader import load_scenario
+    from phrasim.scenario.loader import ScenarioError, load_scenario
 
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
         shipped = scenarios_folder() / f"{path}.yaml"
         if path.is_dir():
-            inside = sorted((*path.rglob("*.yaml"), *path.rglob("*.yml")))
+            inside = sorted(one for one in (*path.rglob("*.yaml"), *path.rglob("*.yml")) if one.is_file())
             if not inside:
                 fail(f"looking for scenarios in the folder {str(path)!r}: there is no .yaml file in it or below")
-            found.update(dict.fromkeys(inside))
-        elif path.is_file():
-            found[path] = None
+            found.update((one.resolve(), one) for one in inside)
+        elif path.exists():
+            found[path.resolve()] = path
         elif path.parent == Path() and shipped.is_file():
-            found[shipped] = None
+            found[shipped.resolve()] = shipped
         else:
             known = ", ".join(sorted(file.stem for file in scenarios_folder().glob("*.yaml")))
             fail(f"there is no file or folder {str(path)!r}, and no scenario of that name; phrasim comes with {known}")
-    return [load_scenario(path) for path in found]
+    loaded: list[Scenario] = []
+    problems: list[DocumentError] = []
+    for path in found.values():
+        try:
+            loaded.append(load_scenario(path))
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
+    for scenario in loaded:
+        if "in-process" not in scenario.wires:
+            fail(f"{scenario.file}: the scenario is for the wire {', '.join(scenario.wires)}; this runs in-process")
+    return loaded
 
 
 def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: bool) -> dict[str, Path]:
@@ -106,8 +121,7 @@ def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: b
     if not several:
         if trace.is_dir():
             return {loaded[0].file: trace / f"{loaded[0].name}.jsonl"}
-        if not trace.parent.is_dir():
-            fail(f"writing the trace {str(trace)!r}: there is no folder {str(trace.parent)!r}")
+        _check_target("the trace", trace)
         return {loaded[0].file: trace}
     if trace.is_file() or trace.suffix == ".jsonl":
         fail(f"--trace {str(trace)!r} is a file; for several scenarios it takes a folder, for a file each")
@@ -115,7 +129,10 @@ def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: b
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         fail(f"two scenarios are named {repeated[0]!r}, so their traces would have one name")
-    trace.mkdir(parents=True, exist_ok=True)
+    try:
+        trace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"making the folder {str(trace)!r} for the traces: {error.strerror}")
     return {scenario.file: trace / f"{scenario.name}.jsonl" for scenario in loaded}
 
 
@@ -130,15 +147,15 @@ def _play_one(scenario: "Scenario", play: "Play", traces: dict[str, Path]) -> "O
     return outcome
 
 
-def _play_several(loaded: "Sequence[Scenario]", play: "Play", traces: dict[str, Path]) -> "list[Outcome]":
+def _play_several(plays: "Sequence[tuple[Scenario, Play]]", traces: dict[str, Path]) -> "list[Outcome]":
     """Play scenarios one after the other: a line each, and why where one is broken."""
     from phrasim.cli.output import print_line, progress
     from phrasim.report.terminal import outcome_line, verdict_lines
     from phrasim.scenario.runner import play_in_process
 
     outcomes: list[Outcome] = []
-    with progress(len(loaded)) as bar:
-        for scenario in loaded:
+    with progress(len(plays)) as bar:
+        for scenario, play in plays:
             bar.at(len(outcomes), scenario.name)
             outcome = play_in_process(scenario, play)
             _write_trace(outcome, traces)
@@ -151,6 +168,16 @@ def _play_several(loaded: "Sequence[Scenario]", play: "Play", traces: dict[str, 
     held = sum(outcome.held for outcome in outcomes)
     print_line("good" if held == len(outcomes) else "bad", f"{held} of {len(outcomes)} scenarios held")
     return outcomes
+
+
+def _check_target(what: str, path: Path) -> None:
+    """Exit 2 where a file cannot come to be at `path`, before anything runs."""
+    from phrasim.cli.output import fail
+
+    if not path.parent.is_dir():
+        fail(f"writing {what} {str(path)!r}: there is no folder {str(path.parent)!r}")
+    if path.is_dir():
+        fail(f"writing {what} {str(path)!r}: this is a folder; name a file")
 
 
 def _write_trace(outcome: "Outcome", traces: dict[str, Path]) -> None:

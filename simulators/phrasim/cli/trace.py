@@ -1,9 +1,12 @@
 """What the verbs that read traces ask of the header."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from phrasim.documents import DocumentError, load
-from phrasim.journal.events import Header
+from phrasim.journal.commits import commits_of
+from phrasim.journal.events import Event, Header
+from phrasim.journal.sightings import Trace
 
 
 def scenario_of(header: Header) -> dict[str, Any]:
@@ -13,3 +16,8 @@ def scenario_of(header: Header) -> dict[str, Any]:
     except DocumentError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def commit_ids(events: Sequence[Event]) -> list[str]:
+    """The ids of the commits that a trace tells of, in its order."""
+    return [commit.commit_id for commit in commits_of(Trace(events)) if commit.commit_id]

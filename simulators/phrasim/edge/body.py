@@ -22,7 +22,7 @@ def journal_body(content: bytes, media_type: str | None) -> Body:
     if _is_json(media_type) and length <= JSON_BYTES_MAX:
         try:
             return Body(length=length, json=msgspec.json.decode(content))
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             pass  # It says that it is JSON, and a reader of the journal will want to see what it is.
     if length > OPAQUE_BYTES_MAX:
         return Body(length=length, sha256=hashlib.sha256(content).hexdigest(), digest="computed")

@@ -120,6 +120,7 @@ class _Exchange:
         self._start: Message | None = None
         self._answered: BodyCollector | None = None
         self._response_id: str | None = None
+        self._head_sent = False
         self.dropped = False
         self.cut_after: int | None = None
         self.cut = False
@@ -162,7 +163,6 @@ class _Exchange:
                 # It leaves with the first part of the body: until then the service may still fail, and answer 500.
                 self._start = message
                 return
-            first = not self.answering
             if not self._received:
                 # An answer before the end of the body: the receiver has as much as it wanted.
                 self._receive_whole()
@@ -171,10 +171,11 @@ class _Exchange:
             if self.dropped:
                 return
             try:
-                if first:
+                if not self._head_sent:
                     assert self._start is not None
                     await send(self._start)
                 await send(message)
+                self._head_sent = True
             except OSError as error:
                 self._lose_response(str(error))
                 raise
@@ -204,6 +205,8 @@ class _Exchange:
         """The caller did not get the whole response; a simulated one that had its head says so itself."""
         self.left = True
         if self._response_id is None:
+            if self._head_sent and not self._foreign:
+                return
             assert self._start is not None
             assert self._answered is not None
             self._send_response(_decoded(self._start.get("headers", ())), self._answered.body())
@@ -242,7 +245,8 @@ class _Exchange:
     def _send_response(self, headers: tuple[tuple[str, str], ...], body: Any) -> None:
         assert self._start is not None
         self._response_id = self._tracer.next_id()
-        self._tracer.correlation.answered(self.request_id, self._response_id)
+        if not self.dropped:
+            self._tracer.correlation.answered(self.request_id, self._response_id)
         self._journal.sent(
             Response(
                 id=self._response_id,

@@ -227,6 +227,7 @@ class _Judge:
                     self._used.update(one.message.id for one in walkers)
         stopped = sorted((one for one in own if one.lost or _is_refused_request(one)), key=lambda one: one.line)
         self._used.update(one.message.id for one in stopped)
+        self._used.update(one.answer.id for one in stopped if one.answer is not None)
         return Attempt(number + 1, self._openers[number], tuple(reached), tuple(stopped))
 
     def _verdict(

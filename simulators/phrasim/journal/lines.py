@@ -97,7 +97,8 @@ def read_trace(path: Path) -> tuple[Header, list[Event]]:
 def _read_header(path: Path, file: BinaryIO) -> Header:
     line = file.readline()
     try:
-        version = msgspec.json.decode(line).get("trace")
+        header = msgspec.json.decode(line)
+        version = header.get("trace") if isinstance(header, dict) else None
         if version != TRACE_VERSION:
             raise TraceError(
                 f"{path}:1: the trace format is {version!r}; this phrasim reads {TRACE_VERSION}"
@@ -105,7 +106,7 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
                 else f"{path}:1: the first line is no header of a trace (it has no field 'trace')"
             )
         return _header_decoder.decode(line)
-    except (msgspec.DecodeError, AttributeError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise TraceError(f"{path}:1: the first line is no header of a trace: {error}") from error
 
 
@@ -113,7 +114,7 @@ def _read_events(path: Path, lines: Iterable[bytes]) -> Iterator[Event]:
     for number, line in enumerate(lines, start=2):
         try:
             yield _event_decoder.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise TraceError(f"{path}:{number}: this line is no event of a trace: {error}") from error
 
 

@@ -8,7 +8,7 @@ commit can be an arrow: a message from which one sees the commit or the asset th
 import difflib
 import re
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal, cast
 
@@ -224,17 +224,7 @@ def _kind(arrow: DrawnArrow, file: str) -> Kind:
     if not fitting:
         between = f"it does not go from {arrow.sender} to {arrow.receiver}"
         raise _unbound(arrow, file, f"{named[0]} is known, but {between}")
-    chosen = fitting[0]
-    return Kind(
-        operation_id=chosen.operation_id,
-        part=chosen.part,
-        status=chosen.status,
-        sender=arrow.sender,
-        receiver=arrow.receiver,
-        label=chosen.label,
-        each=chosen.each,
-        wire=chosen.wire,
-    )
+    return replace(fitting[0], sender=arrow.sender, receiver=arrow.receiver)
 
 
 def _request_lines(arrow: DrawnArrow) -> list[tuple[str, str]]:

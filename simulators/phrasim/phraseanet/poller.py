@@ -66,6 +66,6 @@ class Poller:
         try:
             items = msgspec.json.decode(answer.content, type=list[dict[str, Any]])
             return [from_listing(item, base_url) for item in items]
-        except (msgspec.DecodeError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             self._note("poll failed", reason=f"the listing cannot be read: {type(error).__name__}: {error}")
             return []

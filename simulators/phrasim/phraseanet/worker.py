@@ -93,7 +93,7 @@ class Worker:
     def _read(self, incoming: Incoming) -> Handover:
         try:
             message = msgspec.json.decode(incoming.body)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise WorkFailed(f"reading the message: it is not JSON: {error}") from error
         violations = self._messages.message_violations(MAIN, message)
         if violations:
@@ -145,7 +145,7 @@ def _expect(answer: httpx.Response, status: int, doing: str) -> None:
 def _json_object(answer: httpx.Response) -> dict[str, Any]:
     try:
         metadata = msgspec.json.decode(answer.content)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise WorkFailed(f"reading {answer.url.path}: the answer is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise WorkFailed(f"reading {answer.url.path}: the answer is no JSON object")

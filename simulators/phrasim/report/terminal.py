@@ -34,7 +34,7 @@ class RunReport:
         match event:
             case Started(scenario, header):
                 yield "heading", f"{scenario.name}: {scenario.summary}"
-                files = ", ".join(f"{file.name} ({file.size} bytes)" for file in header.files) or "no files"
+                files = ", ".join(f"{printable(file.name)} ({file.size} bytes)" for file in header.files) or "no files"
                 yield "aside", f"{scenario.mode} mode, {header.profile}, {header.wire}, seed {header.seed}; {files}"
             case Happened(happened):
                 yield from event_lines(happened)
@@ -49,6 +49,11 @@ class RunReport:
                 yield from verdict_lines(verdict)
             case Ended(outcome):
                 yield outcome_line(outcome)
+
+
+def printable(name: str) -> str:
+    """A file's name as a terminal may show it: one with control characters in it stands in quotes, escaped."""
+    return name if name.isprintable() else repr(name)
 
 
 def event_lines(event: Event) -> Iterator[Line]:

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from phrasim.documents import Messages, documents_root, messages
-from phrasim.documents.yaml_text import read_text
+from phrasim.documents import Messages, messages
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
-from phrasim.journal.document import section
+from phrasim.journal.document import Section
 from phrasim.journal.events import Delivery, Event, Noted, Publish, Request, Response, Sent
 from phrasim.journal.sequence import label_key
 from phrasim.journal.verdict import CommitVerdict
 from phrasim.profile import Profile
+from phrasim.scenario.document import drawn_section
 from phrasim.scenario.events import Verdict
 from phrasim.scenario.exchanges import Exchanges, json_of
 from phrasim.scenario.files import RunFile
@@ -21,12 +21,16 @@ from phrasim.testbed import Testbed
 
 
 def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Iterable[Verdict]:
-    """The verdict on each expectation of the scenario, and on what is expected of every run."""
+    """The verdict on each expectation of the scenario, and on what is expected of every run.
+
+    Raises `DocumentError` where the scenario's document cannot be read.
+    """
     expect, events = scenario.expect, testbed.journal.events
     yield messages_as_specified(events, testbed.setting.profile)
     if expect.sequence is not None:
         assert scenario.document is not None, "the loader holds a sequence to its document"
-        yield sequence(events, scenario.document, Path(scenario.file).parent, expect.sequence)
+        section = drawn_section(scenario.document, Path(scenario.file).parent)
+        yield sequence(events, section, expect.sequence)
     if expect.records is not None:
         yield records(testbed, files if expect.records != "none" else ())
     if expect.commits:
@@ -64,12 +68,9 @@ def messages_as_specified(events: Iterable[Event], profile: Profile) -> Verdict:
     return Verdict(f"messages as specified ({count})", "broken" if wrong else "held", tuple(wrong))
 
 
-def sequence(
-    events: Sequence[Event], document: str, folder: Path, exceptions: Mapping[str, tuple[str, ...]]
-) -> Verdict:
-    """The run walks the arrows of the document's section in their order, with the exceptions that are expected."""
-    file, _, anchor = document.partition("#")
-    verdicts = conform(section(_document_text(file, folder), anchor, file), events)
+def sequence(events: Sequence[Event], section: Section, exceptions: Mapping[str, tuple[str, ...]]) -> Verdict:
+    """The run walks the arrows of the section in their order, with the exceptions that are expected."""
+    verdicts = conform(section, events)
     lines: list[str] = []
     for verdict in verdicts:
         if not _as_expected(verdict, exceptions):
@@ -133,14 +134,6 @@ def _message_violations(message: Publish | Delivery, document: Messages) -> list
         return [f"no channel of messages.yaml is reached by {message.exchange!r}, {message.routing_key!r}"]
     content_type = message.properties.get("content-type")
     return [str(one) for one in document.message_violations(channel.name, json_of(message.body), content_type)]
-
-
-def _document_text(file: str, folder: Path) -> str:
-    """The text of a scenario's document: beside the scenario or above it, else phrasim's own."""
-    for candidate in (folder / file, folder.parent / file, documents_root() / file):
-        if candidate.is_file():
-            return read_text(candidate)
-    return read_text(documents_root() / file)
 
 
 def _as_expected(verdict: CommitVerdict, exceptions: Mapping[str, tuple[str, ...]]) -> bool:

@@ -1,6 +1,5 @@
 """Runtime expressions, as Arazzo 1.0 writes them, as far as scenarios need them; nothing is ever evaluated as code.
 
-$each                              the file of this turn of a forEach, its name
 $statusCode                        the status of the answer
 $request.body#/a/b                 a value in the JSON body of the request, by JSON Pointer
 $request.path.id                   a path parameter of the request
@@ -12,7 +11,7 @@ $given.frontEnd.id                 the users' client of Auth; .secret likewise
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -124,18 +123,27 @@ def expressions_in(written: Any) -> Iterator[str]:
             yield from expressions_in(value)
 
 
-def check_expression(written: str, steps: Sequence[str]) -> None:
-    """Raise `ExpressionError` for an expression that no run can resolve; `steps` are the ids that it may name."""
+def check_expression(written: str, steps: Mapping[str, Collection[str]], *, answered: bool = True) -> None:
+    """Raise `ExpressionError` for an expression that no run can resolve.
+
+    `steps` are the earlier steps by id, each with the names of what it keeps; `answered` says whether the exchange of
+    the step itself is there to be referred to.
+    """
     if match := _STEP.fullmatch(written):
         if match[1] not in steps:
             known = ", ".join(steps) or "none"
             raise ExpressionError(f"{written}: there is no earlier step {match[1]!r} (earlier steps: {known})")
+        if match[2] not in steps[match[1]]:
+            known = ", ".join(steps[match[1]]) or "nothing"
+            raise ExpressionError(f"{written}: the step {match[1]!r} keeps no {match[2]!r} (it keeps {known})")
         return
     if written.startswith("$given."):
         if written.removeprefix("$given.") not in _GIVEN:
             raise ExpressionError(f"{written}: given has {', '.join(_GIVEN)}")
         return
-    if written in ("$statusCode", "$each") or any(form.fullmatch(written) for form in (_BODY, _PATH, _HEADER)):
+    if written == "$statusCode" or any(form.fullmatch(written) for form in (_BODY, _PATH, _HEADER)):
+        if not answered:
+            raise ExpressionError(f"{written}: the call is not made yet here; $steps… and $given… are known")
         return
     raise ExpressionError(
         f"{written}: this is no expression; there are $steps.<stepId>.outputs.<name>, $given.<name>, $statusCode, "
@@ -143,7 +151,7 @@ def check_expression(written: str, steps: Sequence[str]) -> None:
     )
 
 
-def check_condition(written: str, steps: Sequence[str]) -> None:
+def check_condition(written: str, steps: Mapping[str, Collection[str]]) -> None:
     """Raise `ExpressionError` for what is no condition."""
     match = _CONDITION.fullmatch(written)
     if not match:

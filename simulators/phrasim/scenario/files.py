@@ -107,9 +107,16 @@ def _on_disk(name: str, path: Path) -> RunFile:
         size, sha256 = _digest(_parts_of(path))
     except OSError as error:
         raise FileError(f"reading {str(path)!r}: {error.strerror}") from error
+    if not _is_utf8(name):
+        raise FileError(f"the name of {str(path)!r} is not UTF-8; no request and no trace can bear it")
     if size == 0:
         raise FileError(f"{str(path)!r} is empty, and the upload service refuses empty files")
     return RunFile(name, size, sha256, path, None)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a file name was read without the stand-ins for foreign bytes (PEP 383)."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def _parts_of(path: Path) -> Iterator[bytes]:

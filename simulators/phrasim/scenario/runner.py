@@ -30,18 +30,25 @@ Listener = Callable[[RunEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """How a scenario is to be played: the seed, the user's own files if any, whether tokens may be shown."""
+    """How a scenario is to be played.
+
+    `files` are the files of the run, the scenario's own if None; `given` says that they are the user's, in the place of
+    the scenario's. A run that is not `judged` has no verdicts on what the scenario expects.
+    """
 
     seed: int = 1
     files: tuple[RunFile, ...] | None = None
+    given: bool = False
     show_tokens: bool = False
+    judged: bool = True
 
 
 def play_in_process(scenario: Scenario, play: Play, listen: Listener = lambda _: None) -> Outcome:
-    """Play a scenario on simulated time. Raises `FileError` where a file of the scenario cannot be used."""
-    files = play.files
-    if files is None:
-        files = scenario_files(scenario.given.files, [Path(scenario.file).parent, scenarios_folder()], play.seed)
+    """Play a scenario on simulated time.
+
+    Raises `FileError` where a file of the scenario cannot be used, `DocumentError` where its document cannot.
+    """
+    files = own_files(scenario, play.seed) if play.files is None else play.files
     header = Header(
         version=__version__,
         wire="in-process",
@@ -49,11 +56,11 @@ def play_in_process(scenario: Scenario, play: Play, listen: Listener = lambda _:
         seed=play.seed,
         tokens="shown" if play.show_tokens else "redacted",
         scenario=scenario.text,
-        given=play.files is not None,
+        given=play.given,
         files=tuple(file.recorded for file in files),
     )
     listen(Started(scenario, header))
-    run = _Run(scenario, files, listen)
+    run = _Run(scenario, files, listen, judged=play.judged)
     try:
         with tempfile.TemporaryDirectory(prefix="phrasim-") as storage:
             run_simulated(run.main(setting_of(scenario, play.seed), Path(storage)))
@@ -62,6 +69,11 @@ def play_in_process(scenario: Scenario, play: Play, listen: Listener = lambda _:
     outcome = Outcome(scenario, header, tuple(run.events), tuple(run.verdicts), run.ended_ns)
     listen(Ended(outcome))
     return outcome
+
+
+def own_files(scenario: Scenario, seed: int) -> tuple[RunFile, ...]:
+    """The files that the scenario itself gives, from its folder or phrasim's. Raises `FileError`."""
+    return scenario_files(scenario.given.files, [Path(scenario.file).parent, scenarios_folder()], seed)
 
 
 def setting_of(scenario: Scenario, seed: int) -> Setting:
@@ -84,8 +96,9 @@ def setting_of(scenario: Scenario, seed: int) -> Setting:
 class _Run:
     """One run: its steps, then its verdicts."""
 
-    def __init__(self, scenario: Scenario, files: Sequence[RunFile], listen: Listener) -> None:
+    def __init__(self, scenario: Scenario, files: Sequence[RunFile], listen: Listener, *, judged: bool) -> None:
         self._scenario = scenario
+        self._judged = judged
         self._files = files
         self._listen = listen
         self._exchanges = Exchanges()
@@ -102,8 +115,9 @@ class _Run:
             await self._steps(testbed, User(testbed))
             await testbed.clock.sleep(SETTLE_SECONDS)
             self.ended_ns = testbed.clock.now_ns()
-            for verdict in judge(self._scenario, testbed, self._files):
-                self.judged(verdict)
+            if self._judged:
+                for verdict in judge(self._scenario, testbed, self._files):
+                    self.judged(verdict)
 
     def judged(self, verdict: Verdict) -> None:
         self.verdicts.append(verdict)
@@ -140,7 +154,7 @@ class _Run:
 
     async def _call(self, step: Call, user: User, values: Values, file: RunFile | None) -> dict[str, object]:
         if isinstance(step.caller, TokenBearer):
-            headers = {"authorization": f"{step.caller.scheme} {values.resolved(step.caller.expression)}"}
+            headers = _bearing(step.caller, values.resolved(step.caller.expression))
         else:
             headers = await user.authorization(step.caller)
         parameters = {name: str(values.resolved(value)) for name, value in step.parameters.items()}
@@ -155,7 +169,8 @@ class _Run:
         about = step.operation_id if file is None else f"{step.operation_id} of {file.name!r}"
         if not step.conditions and not response.is_success:
             said = exchange.lookup("$response.body")
-            raise StepFailed(f"{about}: expected a 2xx answer, found {response.status_code}: {said}")
+            why = "" if said is None else f": {said}"
+            raise StepFailed(f"{about}: expected a 2xx answer, found {response.status_code}{why}")
         for condition in step.conditions:
             holds, found = values.holds(condition, exchange)
             if not holds:
@@ -185,6 +200,13 @@ class _Run:
 
     def _successes(self, operation_id: str) -> list[Exchange]:
         return [one for one in self._exchanges.ended if one.request.operation_id == operation_id and one.succeeded]
+
+
+def _bearing(caller: TokenBearer, token: object) -> dict[str, str]:
+    """The header that shows a token, which is what RFC 9110 §5.5 lets a field hold without doubt."""
+    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
+        raise StepFailed(f"{caller.scheme} wants a token of printable ASCII; {caller.expression} is {token!r}")
+    return {"authorization": f"{caller.scheme} {token}"}
 
 
 def _given_values(testbed: Testbed) -> dict[str, str]:

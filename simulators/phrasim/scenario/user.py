@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -56,7 +57,7 @@ class User:
             if operation_id in specification.operations
         )
         client = self._client_of(operation.participant)
-        path = re.sub(r"\{(\w+)\}", lambda match: parameters.get(match[1], match[0]), operation.path)
+        path = re.sub(r"\{(\w+)\}", lambda match: quote(parameters[match[1]], safe=""), operation.path)
         request = client.build_request(operation.method, path, headers=dict(headers), json=json if has_json else None)
         if file is not None:
             request = self._upload(client, operation.method, path, headers, file)

@@ -66,7 +66,7 @@ class Call:
         else:
             try:
                 value = msgspec.json.decode(content)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise Refusal(400, f"the body is not JSON: {error}") from error
         violations = self.operation.request_violations(self.media_type, value)
         if violations:

@@ -30,7 +30,9 @@ def unauthorized(detail: str, schemes: str = "Bearer") -> Refusal:
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """A `problem+json` answer; its title is the status's own phrase, as RFC 9457 asks where the type is about:blank."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    # Python before 3.13 has an older phrase for 413 than RFC 9110.
+    title = "Content Too Large" if status == 413 else HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
 
 

@@ -55,14 +55,14 @@ class Storage:
     """Files below `folder`; their names are drawn from `chance`, spread over two levels of folders."""
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
-        self._folder = folder
+        self.folder = folder
         self._chance = chance
 
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
         """A new file to write; what `store` did not take is gone when the block ends."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{self._chance.getrandbits(128):032x}.partial"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{self._chance.getrandbits(128):032x}.partial"
         try:
             with path.open("wb") as file:
                 yield Incoming(path, file)
@@ -74,14 +74,14 @@ class Storage:
         incoming.flush()
         name = f"{self._chance.getrandbits(128):032x}"
         key = f"{name[:2]}/{name[2:4]}/{name}"
-        target = self._folder / key
+        target = self.folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
         incoming.path.rename(target)
         return StoredFile(key, incoming.size, incoming.sha256, incoming.mime_type)
 
     def open(self, file: StoredFile) -> BinaryIO:
         """The content of a stored file; FileNotFoundError if it was deleted."""
-        return (self._folder / file.key).open("rb")
+        return (self.folder / file.key).open("rb")
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,33 @@
+"""Measures what is named, or everything, and prints a Markdown table: `python benchmarks/run.py [NAME…]`.
+
+Each module named here tells what it measures, and its bar. Exit code 0 where every bar is held, 1 where one is missed,
+2 for an unknown name.
+"""
+
+import sys
+
+import command
+import large_asset
+import pull
+import push
+from figure import HEADING
+
+BENCHMARKS = {"push": push, "pull": pull, "command": command, "large_asset": large_asset}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    print(HEADING, flush=True)
+    held = True
+    for name in names or BENCHMARKS:
+        for figure in BENCHMARKS[name].figures():
+            print(figure.row(), flush=True)
+            held = held and figure.held
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
