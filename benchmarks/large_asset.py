@@ -10,12 +10,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from figure import Figure
 
 from phrasim.clock import run_simulated
-from phrasim.scenario.files import RunFile, scenario_files
+from phrasim.scenario.files import MadeContent, RunFile, scenario_files
 from phrasim.scenario.model import GivenFile
 from phrasim.scenario.user import User
 from phrasim.testbed import Setting, open_testbed
@@ -51,9 +53,18 @@ async def _peaks(storage: Path) -> list[int]:
         return [*peaks, _peak_kib()]
 
 
+class _FreshContent(MadeContent):
+    """Made content of which every part is memory of its own: who keeps the same block again and again keeps nothing."""
+
+    def parts(self) -> Iterator[bytes]:
+        for part in super().parts():
+            yield bytes(bytearray(part))
+
+
 def _made(name: str, size: int) -> RunFile:
     (file,) = scenario_files([GivenFile(name, None, size, "application/octet-stream")], [], seed=1)
-    return file
+    assert file.made is not None
+    return replace(file, made=_FreshContent(file.made.seed, size, file.made.mime_type))
 
 
 async def _upload(user: User, file: RunFile) -> str:

@@ -71,7 +71,15 @@ def test_another_process_gives_the_same_bytes(
         "LC_ALL": language,
         "PYTHONPATH": os.pathsep.join([str(foreign), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
-    call = [sys.executable, "-m", "phrasim", "run", str(scenarios_folder()), "--trace", "traces"]
+    call = [
+        sys.executable,
+        "-c",
+        "from phrasim.cli import main; main()",
+        "run",
+        str(scenarios_folder()),
+        "--trace",
+        "traces",
+    ]
     ended = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr.decode()
     found = {path.stem: path.read_bytes() for path in sorted((tmp_path / "traces").iterdir())}

@@ -27,6 +27,10 @@ TURNS_PER_INSTANT_MAX = 1_000_000
 """Turns of the loop at one simulated instant that are taken for a live-lock. A 1 GiB upload takes some 50,000."""
 
 
+_WIND_UP_SECONDS = 0.05
+"""Real time for which the loop of a run that used threads waits at most before it looks around again."""
+
+
 class SimulationError(RuntimeError):
     """The simulated loop cannot go on: the run that it carries is at fault, not the protocol."""
 
@@ -51,6 +55,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._loop.refused:
+            # The run has failed and is being taken down. The threads that it must wait for work in real time.
+            return super().select(_WIND_UP_SECONDS if timeout is None else min(timeout, _WIND_UP_SECONDS))
         ready = super().select(0)
         if ready or timeout == 0:
             self._loop.stay()
@@ -72,6 +79,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._turns_max = turns_per_instant_max
         self._thread = threading.get_ident()
         self._foreign_call: str | None = None
+        self.refused = False
         self._threads_known = _working_threads()
         super().__init__(_JumpingSelector(self))
 
@@ -95,7 +103,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._refuse_threads()
         started = [thread.name for thread in _working_threads() - self._threads_known]
         if started:
-            self._threads_known = _working_threads()
+            self.refused = True
             raise ThreadRefusedError(
                 f"time cannot pass while threads work ({', '.join(sorted(started))}): on simulated time everything "
                 "runs on the loop.\n" + _pending(self)
@@ -131,8 +139,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def _refuse_threads(self) -> None:
         if self._foreign_call is not None:
-            name, self._foreign_call = self._foreign_call, None
-            raise ThreadRefusedError(f"thread {name!r} called into the simulated loop: everything runs on the loop")
+            self.refused = True
+            raise ThreadRefusedError(
+                f"thread {self._foreign_call!r} called into the simulated loop: everything runs on the loop"
+            )
 
 
 class Clock:

@@ -357,7 +357,7 @@ def test_an_answer_that_broke_off_before_its_head_is_lost() -> None:
 
 def test_a_request_to_nobody_is_noted_and_refused() -> None:
     async def main(pair: Pair) -> None:
-        with pytest.raises(httpx.ConnectError, match="no participant of this run answers at 'elsewhere.test'"):
+        with pytest.raises(httpx.ConnectError, match="no participant of this run answers at"):
             await pair.client.get("https://elsewhere.test/")
         assert pair.told() == ["phraseanet notes nobody there"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -347,12 +348,24 @@ def test_an_unknown_host_is_a_connect_error_that_names_the_known_ones() -> None:
     assert "'app.test'" in message
 
 
-def test_a_synchronous_endpoint_fails_the_run_since_starlette_hands_it_to_a_thread() -> None:
+@pytest.mark.parametrize("work_seconds", [0, 0.2])
+def test_a_synchronous_endpoint_fails_the_run_since_starlette_hands_it_to_a_thread(work_seconds: float) -> None:
+    done = threading.Event()
+
     def endpoint(_: Request) -> Response:
+        done.wait()
         return PlainTextResponse("from a thread")
 
     async def use(client: httpx.AsyncClient) -> None:
         await client.get("/")
 
+    work = threading.Timer(work_seconds, done.set)
+    work.daemon = True
+    work.start()
     with pytest.raises(ThreadRefusedError):
         call(Starlette(routes=[Route("/", endpoint)]), use)
+    # The thread ends with the run: one that stayed would keep the process from ending.
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(10)
+            assert not thread.is_alive()

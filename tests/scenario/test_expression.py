@@ -98,7 +98,7 @@ def test_expressions_are_replaced_at_any_depth() -> None:
         ("$response.body#/0/id == x", True),
         ("$request.body#/files == $steps.upload.outputs.asset", False),
         ("$request.body#/files/0 != $steps.upload.outputs.asset#/0", True),
-        ("$request.body#/files == [\"a\", \"b\"]", True),
+        ('$request.body#/files == ["a", "b"]', True),
     ],
 )
 def test_a_condition_compares_an_expression_with_a_value(condition: str, holds: bool) -> None:

@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import tracemalloc
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 

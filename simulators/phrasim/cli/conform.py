@@ -85,5 +85,5 @@ def _choose(found: "list[Section]", title: str | None, header: "Header", documen
     if not chosen:
         fail(f"{document} has no section {sought}; sections with a diagram: {known}")
     if chosen[0].arrows is None:
-        fail(f"the section {sought} of {document} has no diagram; sections with one: {known}")
+        fail(f"{document} draws nothing in its section {sought}; sections with a diagram: {known}")
     return chosen[0]

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
-from phrasim.report.terminal import Style
-
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from phrasim.report.terminal import Style
+
 Show = Callable[[int, str], None]
 
-_STYLES: dict[Style, str] = {"heading": "bold", "aside": "dim", "bad": "red", "good": "green"}
+_STYLES: "dict[Style, str]" = {"heading": "bold", "aside": "dim", "bad": "red", "good": "green"}
 
 
 @cache
@@ -27,7 +27,7 @@ def _console() -> "Console | None":
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def print_line(style: Style, text: str) -> None:
+def print_line(style: "Style", text: str) -> None:
     """Print a line, in colour on a terminal."""
     console = _console()
     if console is not None:

@@ -1,6 +1,7 @@
 """The sending side of an edge: an httpx transport around the wire's, which records and strikes the sender's faults."""
 
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 
@@ -165,9 +166,21 @@ class _Contents(httpx.AsyncByteStream):
         )
 
 
+class _NoCookies(httpx.Cookies):
+    """Keeps no cookie: no party of the protocol sets one, and a jar would read the machine's clock."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Pass over what the response would have left."""
+
+
+class _Client(httpx.AsyncClient):
+    # For its jar httpx turns every request and response into urllib's, a third of what a call of the client costs.
+    cookies: Any = _NoCookies()
+
+
 def http_client(transport: httpx.AsyncBaseTransport, base_url: str, timeout: float | None = 30) -> httpx.AsyncClient:
     """A client whose requests are the same bytes on every machine: no proxies, codings or versions of the host's."""
-    return httpx.AsyncClient(
+    return _Client(
         transport=transport,
         base_url=base_url,
         timeout=timeout,

@@ -76,9 +76,19 @@ class _Slot:
         self._waiter: asyncio.Future[None] | None = None
         self.closed = False
 
+    @property
+    def open(self) -> bool:
+        """Whether a chunk can be put, or is refused, without waiting."""
+        return self._chunk is None or self.closed
+
+    @property
+    def ready(self) -> bool:
+        """Whether a chunk, or the end, can be had without waiting."""
+        return self._chunk is not None or self.closed
+
     async def put(self, chunk: bytes) -> bool:
         """Put `chunk` once the place is free; False if the slot was closed before."""
-        while self._chunk is not None and not self.closed:
+        while not self.open:
             await self._wait()
         if self.closed:
             return False
@@ -88,7 +98,7 @@ class _Slot:
 
     async def filled(self) -> bool:
         """Wait for a chunk without taking it; False if there will be none."""
-        while self._chunk is None and not self.closed:
+        while not self.ready:
             await self._wait()
         return self._chunk is not None
 
@@ -200,7 +210,8 @@ class _Exchange:
         stream = self._request.stream
         assert isinstance(stream, httpx.AsyncByteStream), "the body of an async request is an async stream"
         async for chunk in stream:
-            if not await self._in_time("write", self._asked.put(chunk), httpx.WriteTimeout):
+            put = self._asked.put(chunk)
+            if not await (put if self._asked.open else self._in_time("write", put, httpx.WriteTimeout)):
                 return
         self._asked.close()
 
@@ -213,6 +224,8 @@ class _Exchange:
 
     async def read(self) -> bytes | None:
         """The next part of the response's body; None at its end."""
+        if self._answered.ready:
+            return await self._answered.get()
         return await self._in_time("read", self._answered.get(), httpx.ReadTimeout)
 
     def cut(self, found: int, declared: str) -> httpx.RemoteProtocolError:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from phrasim.documents import DocumentError
 from phrasim.journal.drawing import DrawnArrow, Mermaid, SequenceText
@@ -65,6 +66,7 @@ def sections(text: str, file: str = "document") -> list[Section]:
     return found
 
 
+@lru_cache(maxsize=16)
 def section(text: str, anchor: str | None, file: str = "document") -> Section:
     """The section with that anchor (`push-mode`), or the only one that draws a sequence when `anchor` is None.
 

@@ -19,6 +19,8 @@ from phrasim.journal.redaction import redacted_form, redacted_headers, redacted_
 _header_decoder = msgspec.json.Decoder(Header)
 _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder(order=None)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: for what is no JSON or no event, for bytes that are not UTF-8, for too many brackets."""
 
 
 class TraceError(ValueError):
@@ -106,7 +108,7 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
                 else f"{path}:1: the first line is no header of a trace (it has no field 'trace')"
             )
         return _header_decoder.decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise TraceError(f"{path}:1: the first line is no header of a trace: {error}") from error
 
 
@@ -114,7 +116,7 @@ def _read_events(path: Path, lines: Iterable[bytes]) -> Iterator[Event]:
     for number, line in enumerate(lines, start=2):
         try:
             yield _event_decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise TraceError(f"{path}:{number}: this line is no event of a trace: {error}") from error
 
 

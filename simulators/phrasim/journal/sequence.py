@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, cast
 
 from phrasim.documents import DocumentError, messages, operations
@@ -139,6 +139,7 @@ def kinds() -> tuple[Kind, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=16)
 def bind(section: Section) -> BoundSequence:
     """The sequence that a section draws. Raises `DocumentError` where an arrow is none that phrasim can follow."""
     if not section.arrows:

@@ -14,7 +14,8 @@ def drawn_section(document: str, folder: Path) -> Section:
     cannot be read or draws nothing under that anchor.
     """
     file, _, anchor = document.partition("#")
-    places = [place / file for place in (folder, folder.parent, documents_root())]
+    here = folder.resolve()
+    places = [place / file for place in (here, here.parent, documents_root())]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise DocumentError(file, 1, f"there is no such document; looked for {', '.join(map(str, places))}")

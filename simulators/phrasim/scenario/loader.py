@@ -1,31 +1,19 @@
 """Reads a scenario: YAML, held to `scenario.schema.json`; errors say the file, the line and what would be right."""
 
-import difflib
-import math
-import re
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from phrasim.documents import DocumentError, Location, load_with_lines, operations, scenarios_folder
-from phrasim.documents.violations import reworded
+from phrasim.documents import DocumentError, load_with_lines
 from phrasim.documents.yaml_text import read_text
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Effect, Fault, Refuse
-from phrasim.journal.sequence import label_key
-from phrasim.scenario.document import drawn_section
-from phrasim.scenario.expression import ExpressionError, check_condition, check_expression, expressions_in
 from phrasim.scenario.model import Call, Expect, Given, GivenFile, Scenario, Step, TokenBearer, Wait, WaitFor
+from phrasim.scenario.problems import EFFECTS, Problems
 from phrasim.scenario.quantity import seconds, size_bytes
 
-if TYPE_CHECKING:
-    from jsonschema_rs import Draft202012Validator, ValidationError
+__all__ = ["EFFECTS", "ScenarioError", "load_scenario", "parse_scenario"]
 
-EFFECTS = ("refuse", "duplicate", "delay", "answer", "dropReply", "cutBody")
-_KINDS = ("operationId", "waitFor", "wait")
 _ALL_WIRES = ("in-process", "loopback")
-_DAYS_MAX = 3650
-"""Days that one time of a scenario may last; the clock's dates and nanoseconds hold far more than that."""
 
 
 class ScenarioError(ValueError):
@@ -54,7 +42,7 @@ def parse_scenario(text: str, file: str, folder: Path | None = None) -> Scenario
         value, lines = load_with_lines(text, file)
     except DocumentError as error:
         raise ScenarioError([error]) from error
-    reader = _Problems(file, lines)
+    reader = Problems(file, lines)
     reader.hold_to_json(value)
     reader.hold_to_schema(value)
     reader.hold_to_sense(value)
@@ -63,231 +51,6 @@ def parse_scenario(text: str, file: str, folder: Path | None = None) -> Scenario
     if reader.problems:
         raise ScenarioError(sorted(reader.problems, key=lambda problem: problem.line))
     return _scenario(value, text, file)
-
-
-class _Problems:
-    """What is wrong with a scenario's value, placed on its lines."""
-
-    def __init__(self, file: str, lines: Mapping[Location, int]) -> None:
-        self._file = file
-        self._lines = lines
-        self.problems: list[DocumentError] = []
-
-    def add(self, location: Location, problem: str) -> None:
-        while location not in self._lines:
-            location = location[:-1]
-        self.problems.append(DocumentError(self._file, self._lines[location], problem))
-
-    def hold_to_json(self, value: Any, location: Location = ()) -> None:
-        """What YAML can say and JSON cannot: keys that are no text, numbers that are none."""
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                if isinstance(key, str):
-                    self.hold_to_json(inner, (*location, key))
-                else:
-                    self.add((*location, key), f"the key {key!r} is no text; write it in quotes")
-        elif isinstance(value, list):
-            for index, inner in enumerate(value):
-                self.hold_to_json(inner, (*location, index))
-        elif isinstance(value, float) and not math.isfinite(value):
-            self.add(location, f"{_place(location)}: {value} is no number that JSON can hold")
-
-    def hold_to_schema(self, value: Any) -> None:
-        if self.problems:
-            return
-        for error in _validator().iter_errors(value):
-            self._broken_schema(error)
-
-    def _broken_schema(self, error: "ValidationError") -> None:
-        location = tuple(error.instance_path)
-        kind = error.kind.as_dict()
-        match error.kind.name:
-            case "additionalProperties":
-                known = list(_broken_part(error)["properties"])
-                for key in kind["unexpected"]:
-                    self.add((*location, key), f"the key {key!r} is not known here; {_nearest(key, known)}")
-            case "oneOf" if isinstance(error.instance, dict):
-                for inner in kind["context"][-1]:
-                    self._broken_schema(inner)
-            case "oneOf":
-                self.add(location, f"{_place(location)}: {_neither(error)}")
-            case "dependentRequired":
-                self.add(location, "'wires' stands here without 'why', which says why they are restricted")
-            case "minProperties" | "maxProperties":
-                keys = ", ".join(_broken_part(error).get("properties", ()))
-                wanted = "an entry is" if not keys else f"one of {keys} is"
-                found = "there is none" if not error.instance else "there are more"
-                self.add(location, f"{_place(location)}: {wanted} wanted here; {found}")
-            case _:
-                for violation in reworded(error, (), frozenset()):
-                    named = violation.pointer[1:].replace("/", ".") or "the scenario"
-                    self.add(location, f"{named}: {violation.message}{_right(error)}")
-
-    def hold_to_sense(self, value: Any) -> None:
-        """What a JSON Schema says badly: one kind for each step, one effect for each fault, names that exist."""
-        if self.problems:
-            return
-        for index, fault in enumerate(value.get("faults", ())):
-            effects = [key for key in EFFECTS if key in fault]
-            if len(effects) != 1:
-                found = f"has {' and '.join(effects)}" if effects else "has no effect"
-                self.add(("faults", index), f"a fault has one effect ({', '.join(EFFECTS)}); this one {found}")
-        for name, file in value.get("given", {}).get("files", {}).items():
-            if ("path" in file) == ("size" in file):
-                self.add(("given", "files", name), "a file has a path, or a size if it is to be made")
-        self._times(value)
-        earlier: dict[str, list[str]] = {}
-        for index, step in enumerate(value["steps"]):
-            self._step(index, step, earlier)
-            earlier[step["stepId"]] = list(step.get("outputs", ()))
-        if "sequence" in value["expect"] and "document" not in value:
-            self.add(("expect", "sequence"), "a sequence can be expected only of a scenario that names its document")
-
-    def hold_to_document(self, value: Any, folder: Path) -> None:
-        """The section that the scenario names is there, and so are the arrows that its expectation names."""
-        if self.problems or "sequence" not in value["expect"]:
-            return
-        try:
-            section = drawn_section(value["document"], folder)
-        except (DocumentError, OSError) as error:
-            self.add(("document",), f"the document cannot be used: {error}")
-            return
-        drawn = {label_key(arrow.label): arrow.label for arrow in section.arrows or ()}
-        expected = value["expect"]["sequence"]
-        for mark, labels in expected.items() if isinstance(expected, dict) else ():
-            for index, label in enumerate(labels):
-                if label_key(label) not in drawn:
-                    nearest = _nearest(label, list(drawn.values()))
-                    self.add(
-                        ("expect", "sequence", mark, index), f"no arrow of the section is called {label!r}; {nearest}"
-                    )
-
-    def _times(self, value: Mapping[str, Any]) -> None:
-        given = value.get("given", {})
-        for location, written in _durations(value):
-            if seconds(written) > _DAYS_MAX * 86_400:
-                self.add(location, f"{_place(location)}: {written} is longer than {_DAYS_MAX} d")
-        if "tokenLifetime" in given and (seconds(given["tokenLifetime"]) < 1 or seconds(given["tokenLifetime"]) % 1):
-            written = given["tokenLifetime"]
-            self.add(
-                ("given", "tokenLifetime"),
-                f"given.tokenLifetime: {written} is not a whole number of seconds, 1 s or more",
-            )
-        if "pollInterval" in given and seconds(given["pollInterval"]) == 0:
-            self.add(
-                ("given", "pollInterval"), "given.pollInterval: no time would ever pass between two polls; 1 s does"
-            )
-
-    def _step(self, index: int, step: Mapping[str, Any], earlier: Mapping[str, list[str]]) -> None:
-        at = ("steps", index)
-        kinds = [kind for kind in _KINDS if kind in step]
-        if len(kinds) != 1:
-            found = f"has {' and '.join(kinds)}" if kinds else "has none of them"
-            self.add(at, f"a step has one of {', '.join(_KINDS)}; this one {found}")
-            return
-        if step["stepId"] in earlier:
-            self.add((*at, "stepId"), f"there is a step {step['stepId']!r} already; a stepId names one step")
-        allowed = {
-            "operationId": ("forEach", "as", "parameters", "file", "body", "outputs", "successCriteria"),
-            "waitFor": ("outputs",),
-            "wait": (),
-        }[kinds[0]]
-        for key in step:
-            if key not in ("stepId", "description", kinds[0], *allowed):
-                self.add((*at, key), f"{key!r} has no meaning in a step with {kinds[0]!r}")
-        if ("file" in step) != ("forEach" in step):
-            self.add(at, "a step that sends a file says both: forEach: $given.files, and file: $each")
-        if kinds == ["operationId"]:
-            self._parameters(at, step)
-        self._expressions(at, step, earlier)
-
-    def _parameters(self, at: Location, step: Mapping[str, Any]) -> None:
-        path = operations()[step["operationId"]].path
-        wanted, found = re.findall(r"\{(\w+)\}", path), list(step.get("parameters", ()))
-        if sorted(wanted) != sorted(found):
-            self.add(
-                (*at, "parameters"),
-                f"{step['operationId']} is called at {path}: its parameters are {', '.join(wanted) or 'none'}; "
-                f"found {', '.join(found) or 'none'}",
-            )
-
-    def _expressions(self, at: Location, step: Mapping[str, Any], earlier: Mapping[str, list[str]]) -> None:
-        for key in ("as", "parameters", "body", "outputs"):
-            for expression in expressions_in(step.get(key)):
-                try:
-                    check_expression(expression, earlier, answered=key == "outputs")
-                except ExpressionError as error:
-                    self.add((*at, key), str(error))
-        for index, criterion in enumerate(step.get("successCriteria", ())):
-            try:
-                check_condition(criterion["condition"], earlier)
-            except ExpressionError as error:
-                self.add((*at, "successCriteria", index), str(error))
-
-
-@cache
-def _validator() -> "Draft202012Validator":
-    from jsonschema_rs import Draft202012Validator  # costs 10 ms, and only who reads a scenario needs it
-
-    return Draft202012Validator(_schema(), validate_formats=True)
-
-
-@cache
-def _schema() -> Any:
-    import msgspec
-
-    return msgspec.json.decode((scenarios_folder() / "scenario.schema.json").read_bytes())
-
-
-def _broken_part(error: "ValidationError") -> Any:
-    """The part of the schema that holds the keyword which an error broke."""
-    schema: Any = _schema()
-    for key in error.schema_path[:-1]:
-        schema = schema[key]
-    return schema
-
-
-def _neither(error: "ValidationError") -> str:
-    """What would be right where the schema takes certain words or an object, and found neither."""
-    words, keyed = _broken_part(error)["oneOf"]
-    written = words["enum"] if "enum" in words else [words["const"]]
-    found = "a list" if isinstance(error.instance, list) else repr(error.instance)
-    right = f"{', '.join(map(repr, written))}, or an object with {' or '.join(map(repr, keyed['properties']))}"
-    return f"{found} is not right here; write {right}"
-
-
-def _right(error: "ValidationError") -> str:
-    """How a text that is written by a rule is to be written, as the schema describes it."""
-    part = _broken_part(error)
-    described = error.kind.name in ("const", "pattern", "type", "uniqueItems") and "description" in part
-    if not described or ("pattern" not in part and error.kind.name in ("pattern", "type")):
-        return ""
-    return f"; {part['description'][0].lower()}{part['description'][1:].rstrip('.')}"
-
-
-def _place(location: Location) -> str:
-    return ".".join(map(str, location)) or "the scenario"
-
-
-def _durations(value: Mapping[str, Any]) -> Iterable[tuple[Location, str]]:
-    """Every time that a scenario's value holds, and where."""
-    for key in ("tokenLifetime", "pollInterval"):
-        if key in value.get("given", {}):
-            yield ("given", key), value["given"][key]
-    for index, fault in enumerate(value.get("faults", ())):
-        if "delay" in fault:
-            yield ("faults", index, "delay"), fault["delay"]
-    for index, step in enumerate(value["steps"]):
-        if "wait" in step:
-            yield ("steps", index, "wait"), step["wait"]
-        if "waitFor" in step:
-            yield ("steps", index, "waitFor", "within"), step["waitFor"]["within"]
-
-
-def _nearest(written: str, known: list[str]) -> str:
-    folded = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(written.casefold(), folded, n=1)
-    return f"did you mean {folded[close[0]]!r}?" if close else f"known are {', '.join(known)}"
 
 
 def _scenario(value: Mapping[str, Any], text: str, file: str) -> Scenario:

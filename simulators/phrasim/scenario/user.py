@@ -137,7 +137,7 @@ async def _kept(response: httpx.Response) -> Any:
         content = await response.aread()
         try:
             return msgspec.json.decode(content)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
     async for _ in response.aiter_raw():
         pass
