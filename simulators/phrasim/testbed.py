@@ -109,7 +109,7 @@ class Testbed:
         )
         self._queue = IngestQueue(self.broker.connect(self.edges["phraseanet"]), messages())
         self._notifier = self._make_notifier()
-        self.storage = Storage(storage / "upload", self.chance("upload/storage"))
+        self.storage = Storage(storage, self.chance("upload/storage"))
         self._mount(apps)
 
     def chance(self, name: str) -> random.Random:

@@ -402,3 +402,19 @@ def test_channels_get_the_lowest_free_number_or_the_one_asked_for(broker: Broker
     with pytest.raises(AmqpConnectionError):
         connection.open_channel(4)
     assert connection.closed
+
+
+def test_what_a_closed_connection_held_on_several_channels_comes_back_in_its_order(
+    broker: Broker, channel: Channel, other_channel: Channel
+) -> None:
+    channel.queue_declare("q")
+    later = channel.connection.open_channel()
+    later.basic_qos(1)
+    later.basic_consume("q", "first")
+    channel.basic_qos(1)
+    channel.basic_consume("q", "second")
+    publish(other_channel, "older", "younger")
+    assert [body for _, _, body, _ in deliveries(broker)] == ["older", "younger"]
+    other_channel.basic_consume("q", "heir")
+    channel.connection.close()
+    assert [body for _, _, body, _ in deliveries(broker)] == ["older", "younger"]

@@ -28,13 +28,12 @@ def test_a_stored_file_has_its_bytes_size_and_digest(tmp_path: Path) -> None:
     assert files(tmp_path) == [stored.key]
 
 
-def test_a_file_lies_two_folders_deep_under_a_name_of_the_storage(tmp_path: Path) -> None:
+def test_a_file_lies_under_a_name_of_the_storage(tmp_path: Path) -> None:
     storage = Storage(tmp_path, random.Random(1))
     with storage.incoming() as incoming:
         stored = storage.store(incoming)
-    first, second, name = stored.key.split("/")
-    assert (first, second, len(name)) == (name[:2], name[2:4], 32)
-    assert set(name) <= set("0123456789abcdef")
+    assert len(stored.key) == 32
+    assert set(stored.key) <= set("0123456789abcdef")
 
 
 def test_what_is_not_stored_is_gone(tmp_path: Path) -> None:

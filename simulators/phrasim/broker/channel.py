@@ -90,8 +90,8 @@ class Connection:
             channel.leave_queues()
         for queue in list(self.exclusive_queues):
             self._broker.delete_queue(queue)
-        for channel in channels:
-            channel.close()
+        # All of them at once: a message of one channel must not overtake an older one of another.
+        give_back([copy for channel in channels for copy in channel.release()])
         del self._broker.connections[self]
 
 
@@ -157,13 +157,17 @@ class Channel:
         """Cancel the consumers and requeue what is unacknowledged, in its order. Closing again does nothing."""
         if self.closed:
             return
-        self.closed = True
         self._broker.expire()
         self.leave_queues()
+        give_back(self.release())
+
+    def release(self) -> list[Copy]:
+        """Close the channel, which has no consumers any more; gives what was unacknowledged on it."""
+        self.closed = True
         copies = self._up_to(0)
         self._settle(copies)
-        self._requeue(copies)
         self.connection.channels.pop(self.number, None)
+        return copies
 
     def leave_queues(self) -> None:
         """Take the consumers out of their queues, and delete the queues that were only for them."""
@@ -505,7 +509,7 @@ class Channel:
         # Room comes before the messages: a sole consumer gets back at once what it requeued.
         queues = self._resume(self._settle(copies))
         if requeue:
-            self._requeue(copies)
+            give_back(copies)
         else:
             for copy in copies:
                 if not copy.queue.deleted:
@@ -554,14 +558,6 @@ class Channel:
         for queue in queues:
             queue.run()
 
-    def _requeue(self, copies: Iterable[Copy]) -> None:
-        by_queue: dict[Queue, list[Copy]] = {}
-        for copy in copies:
-            by_queue.setdefault(copy.queue, []).append(copy)
-        for queue, of_queue in by_queue.items():
-            if not queue.deleted:
-                queue.requeue(of_queue)
-
     def _unbind(self, source: str, destination: Destination | None, routing_key: str, arguments: Table) -> None:
         found = self._broker.exchanges.get(source)
         if found is not None and destination is not None:
@@ -583,3 +579,13 @@ class Channel:
     def _check_access(self, queue: Queue) -> None:
         if queue.owner is not None and queue.owner is not self.connection:
             raise resource_locked(self._broker.queue_text(queue.name))
+
+
+def give_back(copies: Iterable[Copy]) -> None:
+    """Give copies back to their queues, each to its place."""
+    by_queue: dict[Queue, list[Copy]] = {}
+    for copy in copies:
+        by_queue.setdefault(copy.queue, []).append(copy)
+    for queue, of_queue in by_queue.items():
+        if not queue.deleted:
+            queue.requeue(of_queue)

@@ -36,6 +36,8 @@ def replay(
     ] = None,
 ) -> None:
     """Run a trace again."""
+    import msgspec
+
     from phrasim.cli.output import fail, print_line
     from phrasim.documents import secret_fields
     from phrasim.journal.lines import TraceError, read_trace, trace_bytes
@@ -56,9 +58,11 @@ def replay(
         fail(str(error))
     recorded = trace.read_bytes().splitlines(keepends=True)
     again = trace_bytes(outcome.header, outcome.events, secret_fields()).splitlines(keepends=True)
+    # Another version of phrasim, which line 1 holds, must not hide what else may differ.
+    as_recorded = trace_bytes(msgspec.structs.replace(outcome.header, version=header.version), (), secret_fields())
+    divergence = first_divergence(recorded, [as_recorded, *again[1:]]) or first_divergence(recorded, again)
     if header.version != outcome.header.version:
         print_line("aside", f"the trace was made by phrasim {header.version}, this is {outcome.header.version}")
-    divergence = first_divergence(recorded, again)
     if divergence is None:
         print_line("good", f"{trace}: the same, {len(recorded)} lines")
         return

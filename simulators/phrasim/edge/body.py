@@ -47,25 +47,24 @@ class BodyCollector:
 
     def __init__(self, media_type: str | None) -> None:
         self._media_type = media_type
-        self._kept: list[bytes] | None = []
-        self._hash = hashlib.sha256()
+        self._kept: list[bytes] = []
+        self._hash: hashlib._Hash | None = None
         self._max = JSON_BYTES_MAX if _is_json(media_type) else OPAQUE_BYTES_MAX
         self.length = 0
 
     def add(self, part: bytes) -> None:
         """The next part."""
         self.length += len(part)
-        if self._kept is None:
+        if self._hash is not None:
             self._hash.update(part)
             return
         self._kept.append(part)
         if self.length > self._max:
-            for kept in self._kept:
-                self._hash.update(kept)
-            self._kept = None
+            self._hash = hashlib.sha256(b"".join(self._kept))
+            self._kept.clear()
 
     def body(self) -> Body:
         """What passed so far."""
-        if self._kept is None:
+        if self._hash is not None:
             return Body(length=self.length, sha256=self._hash.hexdigest(), digest="computed")
         return journal_body(b"".join(self._kept), self._media_type)

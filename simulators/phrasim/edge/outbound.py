@@ -119,16 +119,15 @@ class _Contents(httpx.AsyncByteStream):
         self._participant: Participant = participant
         self._journal = journal
         self._tracer = tracer
-        self._status = response.status_code
-        self._headers = _headers(response.headers)
-        self._seen = BodyCollector(response.headers.get("content-type"))
+        self._response = response
         self._reply_id = tracer.correlation.reply(request.id)
+        self._seen = None if self._reply_id else BodyCollector(response.headers.get("content-type"))
         self._closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for part in self._stream:
-                if self._reply_id is None:
+                if self._seen is not None:
                     self._seen.add(part)
                 yield part
         except httpx.HTTPError as error:
@@ -145,14 +144,16 @@ class _Contents(httpx.AsyncByteStream):
             return
         self._closed = True
         # Asked again: a body of unknown length is recorded by its sender only when it ends.
-        reply = self._reply_id or self._tracer.correlation.reply(self._request.id) or self._foreign()
+        reply = self._reply_id or self._tracer.correlation.reply(self._request.id)
+        message = reply or self._foreign()
         if lost is None:
-            self._journal.received(reply)
+            self._journal.received(message)
         else:
-            self._journal.lost(reply, lost)
+            self._journal.lost(message, lost)
 
     def _foreign(self) -> Response:
         """The response of a participant that is not observed itself."""
+        assert self._seen is not None, "what no edge has recorded was collected here"
         return Response(
             id=f"{self._request.id}-answer",
             sender=self._request.receiver,
@@ -160,8 +161,8 @@ class _Contents(httpx.AsyncByteStream):
             operation_id=self._request.operation_id,
             cause=self._request.id,
             reply_to=self._request.id,
-            status=self._status,
-            headers=self._headers,
+            status=self._response.status_code,
+            headers=_headers(self._response.headers),
             body=self._seen.body(),
         )
 
@@ -177,12 +178,22 @@ class _Client(httpx.AsyncClient):
     # For its jar httpx turns every request and response into urllib's, a third of what a call of the client costs.
     cookies: Any = _NoCookies()
 
+    def __init__(self, base_url: str, **options: Any) -> None:
+        super().__init__(base_url=base_url, **options)
+        self._base = base_url.rstrip("/")
+
+    def build_request(self, method: str, url: httpx.URL | str, **parts: Any) -> httpx.Request:
+        """As httpx's; a path is joined to the base as text, where httpx would parse three URLs."""
+        if isinstance(url, str) and url.startswith("/"):
+            url = self._base + url
+        return super().build_request(method, url, **parts)
+
 
 def http_client(transport: httpx.AsyncBaseTransport, base_url: str, timeout: float | None = 30) -> httpx.AsyncClient:
     """A client whose requests are the same bytes on every machine: no proxies, codings or versions of the host's."""
     return _Client(
+        base_url,
         transport=transport,
-        base_url=base_url,
         timeout=timeout,
         trust_env=False,
         headers={"user-agent": f"phrasim/{__version__}", "accept-encoding": "identity"},

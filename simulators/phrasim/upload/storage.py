@@ -52,7 +52,7 @@ class Incoming:
 
 
 class Storage:
-    """Files below `folder`; their names are drawn from `chance`, spread over two levels of folders."""
+    """Files in `folder`, side by side; their names are drawn from `chance`."""
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self.folder = folder
@@ -72,11 +72,8 @@ class Storage:
     def store(self, incoming: Incoming) -> StoredFile:
         """Give the file its place."""
         incoming.flush()
-        name = f"{self._chance.getrandbits(128):032x}"
-        key = f"{name[:2]}/{name[2:4]}/{name}"
-        target = self.folder / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        incoming.path.rename(target)
+        key = incoming.path.stem
+        incoming.path.rename(self.folder / key)
         return StoredFile(key, incoming.size, incoming.sha256, incoming.mime_type)
 
     def open(self, file: StoredFile) -> BinaryIO:
