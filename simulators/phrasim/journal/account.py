@@ -4,10 +4,9 @@ The text has no colours, and no secrets: of a message it shows the request line 
 queue.
 """
 
+from phrasim.clock import NANOSECONDS
 from phrasim.journal.sightings import Sighting, wire_text
 from phrasim.journal.verdict import ArrowVerdict, Attempt, CommitVerdict
-
-NANOSECONDS = 1_000_000_000
 
 _INDENT = " " * 6
 

@@ -12,7 +12,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from phrasim.journal.account import NANOSECONDS, seconds
+from phrasim.clock import NANOSECONDS
+from phrasim.journal.account import seconds
 from phrasim.journal.conformance import judge
 from phrasim.journal.events import PARTICIPANTS, Event, Participant
 from phrasim.journal.sequence import Arrow, BoundSequence, Group, kinds

@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+from phrasim.clock import NANOSECONDS
 from phrasim.scenario.events import Judgement, Outcome
-
-NANOSECONDS = 1_000_000_000
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document can hold, not even escaped (XML 1.0 §2.2)."""

@@ -5,14 +5,13 @@ from collections.abc import Callable
 import httpx
 import msgspec
 
+from phrasim.clock import NANOSECONDS
 from phrasim.service.credentials import AssetToken, Bearer, credentials
 from phrasim.service.refusal import Refusal, unauthorized
 from phrasim.upload.access import Client, Principal, User
 
 KNOWN_MAX = 10_000
 """Answers of Auth that are kept; the oldest is forgotten first."""
-
-NANOSECONDS = 1_000_000_000
 
 
 class Identity:
