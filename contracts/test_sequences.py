@@ -43,6 +43,16 @@ def test_n_assets_walk_3n_plus_6_arrows_in_order(
     assert {one.mark for one in verdict.arrows} == {"walked"}
 
 
+@pytest.mark.parametrize("mode", ["push", "pull"])
+def test_the_given_document_is_walked_12_of_12(mode: str) -> None:
+    """The document as it was given to the project, in its own notation."""
+    text = (Path(__file__).parents[1] / "tests" / "data" / "request_flow.md").read_text(encoding="utf-8")
+    outcome = play_in_process(load_scenario(scenarios_folder() / f"{mode}.yaml"), Play())
+    (verdict,) = conform(section(text, f"flow-{mode}-mode"), outcome.events)
+    assert verdict.conforms
+    assert len(verdict.arrows) == 12
+
+
 @pytest.mark.parametrize(("played", "held_to"), [("push", "pull"), ("pull", "push")])
 def test_a_run_of_one_mode_does_not_walk_the_other(played: str, held_to: str) -> None:
     outcome = play_in_process(load_scenario(scenarios_folder() / f"{played}.yaml"), Play())
