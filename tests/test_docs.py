@@ -13,6 +13,7 @@ import pytest
 
 from phrasim.documents import documents_root, scenarios_folder
 from phrasim.journal.events import PARTICIPANTS, Body, Event, File, Header, Message
+from phrasim.journal.verdict import Mark
 from phrasim.scenario.loader import EFFECTS, parse_scenario
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +66,10 @@ def test_every_field_of_a_trace_is_told_in_its_page(value: type[msgspec.Struct])
     config = value.__struct_config__
     names = [*value.__struct_encode_fields__, *filter(None, (config.tag_field, config.tag))]
     assert [name for name in names if f"`{name}`" not in told] == []
+
+
+def test_every_mark_of_an_arrow_is_told_in_the_page_of_conformance() -> None:
+    assert [mark for mark in get_args(Mark) if f"| `{mark}` |" not in text("docs/conformance.md")] == []
 
 
 def test_every_participant_is_told_in_the_page_of_traces() -> None:

@@ -226,6 +226,14 @@ def test_the_notification_is_the_request_that_phraseanet_takes() -> None:
     )
 
 
+def test_the_notification_can_be_answered_with_all_that_phraseanet_answers() -> None:
+    webhook = store.document("upload.yaml")["webhooks"]["notifyAssets"]["post"]["responses"]
+    enqueue = store.document("phraseanet.yaml")["paths"]["/api/v1/upload/enqueue"]["post"]["responses"]
+    assert list(webhook) == list(enqueue)
+    for status, answer in webhook.items():
+        assert store.resolve("upload.yaml", answer)[2] is store.resolve("phraseanet.yaml", enqueue[status])[2], status
+
+
 def test_the_arrows_of_the_diagrams_are_bound_and_no_others() -> None:
     arrows = [operation.sequence for operation in operations().values()]
     arrows += [arrow for operation in operations().values() for arrow in operation.response_sequences.values()]

@@ -61,6 +61,8 @@ class Setting:
     poll_interval: float | None = None
     token_lifetime: int | None = None
     upload_size_max: int | None = None
+    retention: float | None = None
+    """How long files are kept after the acknowledgement (A31); None keeps them for ever."""
     notification_fields: tuple[str, ...] = ALL_FIELDS
     faults: tuple[Fault, ...] = ()
 
@@ -85,13 +87,14 @@ class Testbed:
         self.clock = clock
         self.journal = Journal(clock.now_ns)
         self._spawn = spawn
+        self.faults = Faults(setting.faults)
         apps: dict[str, ASGIApp] = {}
         self._transport = InProcessTransport(apps)
         wire = Wire(
             journal=self.journal,
             clock=clock,
             profile=setting.profile,
-            faults=Faults(setting.faults),
+            faults=self.faults,
             correlation=Correlation(),
             hosts={httpx.URL(url).host: participant for participant, url in URLS.items()},
             transport=self._transport,
@@ -179,6 +182,16 @@ class Testbed:
         if self.setting.mode in ("push", "both"):
             self._spawn(self._notifier.notify(commit), f"notification of {commit.id}")
 
+    def _acknowledged(self, commit: Commit) -> None:
+        if self.setting.retention is not None:
+            self._spawn(self._delete_files(commit, self.setting.retention), f"retention of {commit.id}")
+
+    async def _delete_files(self, commit: Commit, retention: float) -> None:
+        await self.clock.sleep(retention)
+        for asset in commit.assets:
+            self.storage.delete(asset.file)
+        self.edges["upload"].note("files deleted", commit=commit.id)
+
     def _mount(self, apps: dict[str, ASGIApp]) -> None:
         profile = self.setting.profile
         identity = Identity(self.client("upload", "auth"), self.clock.now_ns)
@@ -189,6 +202,7 @@ class Testbed:
                 self.storage,
                 identity,
                 committed=self._committed,
+                acknowledged=self._acknowledged,
                 upload_size_max=self.setting.upload_size_max,
             ),
             "phraseanet": phraseanet_app(profile.specification("phraseanet"), self.phraseanet, self._queue),

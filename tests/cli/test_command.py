@@ -1,5 +1,7 @@
 """The command as a process: its help, its exit codes, pipes, signals, encodings and terminals."""
 
+import fcntl
+import io
 import os
 import pty
 import re
@@ -7,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,31 +97,91 @@ def test_a_reader_who_leaves_does_not_end_the_run(folder: Path) -> None:
     assert Path("trace.jsonl").is_file()
 
 
+@contextmanager
+def blocked(folder: Path, *words: str, **options: object) -> Iterator[tuple[subprocess.Popen[bytes], io.FileIO]]:
+    """A run of `push` that prints more than the pipe to its reader holds, so that it cannot end before it is read."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    files: list[str] = []
+    for number in range(40):
+        (folder / f"{number}.txt").write_text("some text")
+        files += ["--asset", f"{number}.txt"]
+    running = process("run", "push", *files, *words, stdout=writing, **options)
+    os.close(writing)
+    with running, io.FileIO(reading) as output:
+        yield running, output
+
+
+needs_narrow_pipe = pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="a pipe's size cannot be set here")
+
+
+@needs_narrow_pipe
 def test_an_arrow_is_read_by_another_process_before_the_run_has_ended(folder: Path) -> None:
-    running = process("run", "push-large-asset", "--trace", "trace.jsonl")
-    with running:
-        assert running.stdout
-        assert running.stdout.readline().startswith(b"push-large-asset: ")
+    with blocked(folder, "--trace", "trace.jsonl") as (running, output):
+        assert output.readline().startswith(b"push: ")
+        while b"Upload asset" not in output.readline():
+            assert running.poll() is None
         assert running.poll() is None
         assert not Path("trace.jsonl").exists()
-        running.stdout.read()
+        output.readall()
+        assert running.wait() == 0
     assert Path("trace.jsonl").exists()
 
 
-def test_an_interrupted_run_leaves_no_file(folder: Path) -> None:
+@needs_narrow_pipe
+@pytest.mark.parametrize(
+    ("number", "code", "background"),
+    [
+        (signal.SIGINT, 130, False),
+        (signal.SIGTERM, 143, False),
+        (signal.SIGHUP, 129, False),
+        (signal.SIGTERM, 143, True),
+    ],
+)
+def test_an_interrupted_run_leaves_no_file(number: signal.Signals, code: int, background: bool, folder: Path) -> None:
+    """Also in the background of a script, where a shell lets Ctrl-C be ignored."""
     place = folder / "temporary"
     place.mkdir()
-    running = process("run", "push-large-asset", "--trace", "trace.jsonl", env={**os.environ, "TMPDIR": str(place)})
-    with running:
-        assert running.stdout
-        while b"Upload asset" not in running.stdout.readline():
+    options = {
+        "env": {**os.environ, "TMPDIR": str(place)},
+        "preexec_fn": (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if background else None,
+    }
+    with blocked(folder, "--trace", "trace.jsonl", **options) as (running, output):
+        while b"Upload asset" not in output.readline():
             assert running.poll() is None
-        running.send_signal(signal.SIGINT)
+        assert list(place.iterdir()) != []
+        running.send_signal(number)
+        output.readall()
         _, error = running.communicate()
-    assert running.returncode == 130
+    assert running.returncode == code
     assert b"Traceback" not in error
-    assert [path.name for path in folder.iterdir()] == ["temporary"]
+    assert [path.name for path in folder.iterdir() if path.suffix != ".txt"] == ["temporary"]
     assert list(place.iterdir()) == []
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under `nohup`; and where the command was called in a process that goes on, the signals are as they were."""
+    both = (signal.SIGHUP, signal.SIGTERM)
+    seen: list[object] = []
+    monkeypatch.setattr(cli, "app", lambda: seen.extend(map(signal.getsignal, both)))
+    before = [signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
+    try:
+        cli.main()
+        assert [signal.getsignal(one) for one in both] == [signal.SIG_IGN, signal.SIG_DFL]
+    finally:
+        for one, handler in zip(both, before, strict=True):
+            signal.signal(one, handler)
+    hangup, termination = seen
+    assert hangup == signal.SIG_IGN
+    assert callable(termination)
+
+
+@pytest.mark.parametrize("words", ["run push", "replay a", "diagram a", "conform a b", "--help", "run --help"])
+def test_a_closed_standard_output_is_told(words: str, folder: Path) -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *words.split()]
+    ended = subprocess.run(closed, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr == (b"phrasim: standard output is closed; send it to /dev/null where nobody is to read it\n")
 
 
 def test_a_narrow_encoding_escapes_what_it_cannot_show(folder: Path) -> None:

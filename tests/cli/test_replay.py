@@ -72,6 +72,29 @@ def test_a_scenarios_own_files_are_found_beside_the_trace_or_in_the_working_dire
     assert phrasim("replay", "../traces/trace.jsonl").exit_code == 0
 
 
+def test_another_file_of_that_name_is_passed_over_for_the_recorded_one(
+    phrasim: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert phrasim("run", "push", "--trace", "trace.jsonl").exit_code == 0
+    Path("media").mkdir()
+    Path("media/test.png").write_text("another")
+    Path("media/notes.pdf").touch()
+    assert phrasim("replay", "trace.jsonl").exit_code == 0
+
+
+def test_files_that_are_all_others_are_named_with_their_places(phrasim: Call, scenario: Write) -> None:
+    Path("media").mkdir()
+    Path("media/notes.pdf").write_text("the recorded")
+    path = scenario("push", ("mode: push", "mode: push"))
+    assert phrasim("run", path, "--trace", "trace.jsonl").exit_code == 0
+    Path("media/notes.pdf").write_text("another")
+    result = phrasim("replay", "trace.jsonl")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("phrasim: trace.jsonl: the file 'notes.pdf' differs: recorded 12 bytes, SHA-256 ")
+    assert "found 'media/notes.pdf' of 7 bytes, SHA-256 " in result.stderr
+    assert f"; {str(scenarios_folder() / 'media/notes.pdf')!r} of 612 bytes, SHA-256 " in result.stderr
+
+
 def test_a_document_that_is_gone_does_not_hinder_a_replay(phrasim: Call, scenario: Write) -> None:
     Path("docs").mkdir()
     shutil.copy(scenarios_folder().parent / "docs" / "request-flow.md", "docs/mine.md")
@@ -166,7 +189,7 @@ def test_what_cannot_be_replayed_is_told(trace: Path, phrasim: Call, golden: Gol
         result = phrasim("replay", *words)
         assert (result.exit_code, result.stdout) == (2, ""), words
         told.append(result.stderr)
-    golden("replay_errors.txt", "".join(told))
+    golden("replay_errors.txt", "".join(told).replace(str(scenarios_folder()), "SCENARIOS"))
 
 
 def test_the_scenario_in_the_trace_is_what_is_played(phrasim: Call, scenario: Write) -> None:

@@ -1,6 +1,8 @@
 """`phrasim run`: what is played, what is printed and written, and with which exit code it ends."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from xml.dom import minidom
@@ -91,6 +93,19 @@ CALLS: list[tuple[str, list[str]]] = [
     ("a file of the user that is nowhere", ["push", "--asset", "nothing"]),
     ("an empty file of the user", ["push", "--asset", "empty.bin"]),
     ("a folder as a file of the user", ["push", "--asset", "empty"]),
+    ("a file of the user as the trace", ["push", "--asset", "a.txt", "--trace", "a.txt"]),
+    ("a link to a file of the user as the trace", ["push", "--asset", "a.txt", "--trace", "link"]),
+    ("a file of the scenario as the JUnit file", ["push.yaml", "--junit", "media/notes.pdf"]),
+    ("a scenario as the trace", ["push.yaml", "--trace", "./push.yaml"]),
+    ("a scenario as the JUnit file", ["push.yaml", "pull", "--junit", "push.yaml"]),
+    ("one file for the trace and the JUnit file", ["push", "--trace", "one", "--junit", "one"]),
+    (
+        "one file for one of two traces and the JUnit file",
+        ["push", "pull", "--trace", "empty", "--junit", "empty/pull.jsonl"],
+    ),
+    ("a link into no folder as the trace", ["push", "--trace", "lost"]),
+    ("a file of another kind for two traces", ["push", "pull", "--trace", "foo.json"]),
+    ("a scenario that never ends", ["/dev/zero"]),
     ("two files of one name", ["push", "--asset", "a.txt", "--asset", "other/a.txt"]),
     ("a scenario file that is missing", ["push.yaml", "missing.yaml"]),
     ("a scenario for another wire", ["loopback.yaml"]),
@@ -104,6 +119,9 @@ def test_a_wrong_call_is_told_before_anything_runs(phrasim: Call, scenario: Writ
     Path("empty.bin").touch()
     for path in ("a.txt", "other/a.txt"):
         Path(path).write_text("some text")
+    Path("link").symlink_to("a.txt")
+    Path("lost").symlink_to("nowhere/trace.jsonl")
+    shutil.copytree(scenarios_folder() / "media", "media")
     Path("latin.yaml").write_bytes(b"scenario: \xff\n")
     scenario("push", ("mode: push", "mode: push"), file="push.yaml")
     scenario("push", ("media/notes.pdf", "media/nothing.pdf"), file="missing.yaml")
@@ -116,7 +134,8 @@ def test_a_wrong_call_is_told_before_anything_runs(phrasim: Call, scenario: Writ
         result = phrasim("run", *words)
         assert (result.exit_code, result.stdout) == (2, ""), about
         told.append(f"{about}\n    {result.stderr}")
-    text = "".join(told).replace(str(scenarios_folder()), "SCENARIOS")
+    assert Path("a.txt").read_text() == "some text"
+    text = "".join(told).replace(str(scenarios_folder()), "SCENARIOS").replace(str(Path.cwd()), "HERE")
     golden("run_calls.txt", text.replace(", ".join(SCENARIOS), "EVERY SCENARIO"))
     assert sorted(Path().rglob("*")) == before
 
@@ -231,6 +250,25 @@ def test_a_trace_that_cannot_be_written_is_told_and_leaves_nothing(
         assert result.stderr == f"phrasim: writing '{words[1]}': No space left on device\n"
     assert [path.name for path in Path().iterdir()] == ["old.jsonl"]
     assert Path("old.jsonl").read_text() == "the old trace"
+
+
+def test_a_trace_and_a_junit_file_go_into_fifos_that_stay(phrasim: Call) -> None:
+    assert phrasim("run", "unknown-commit", "--trace", "t.jsonl", "--junit", "j.xml").exit_code == 0
+    reading = {}
+    for name in ("trace", "junit"):
+        os.mkfifo(name)
+        reading[name] = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    assert phrasim("run", "unknown-commit", "--trace", "trace", "--junit", "junit").exit_code == 0
+    for name, file in (("trace", "t.jsonl"), ("junit", "j.xml")):
+        assert os.read(reading[name], 65_536) == Path(file).read_bytes()
+        os.close(reading[name])
+        assert Path(name).is_fifo()
+
+
+def test_traces_go_into_a_folder_that_is_there_whatever_its_name(phrasim: Call) -> None:
+    Path("traces.d").mkdir()
+    assert phrasim("run", "unknown-commit", "push", "--trace", "traces.d").exit_code == 0
+    assert sorted(path.name for path in Path("traces.d").iterdir()) == ["push.jsonl", "unknown-commit.jsonl"]
 
 
 def test_nothing_is_printed_in_colour_where_nobody_looks(phrasim: Call) -> None:

@@ -369,3 +369,17 @@ def test_a_synchronous_endpoint_fails_the_run_since_starlette_hands_it_to_a_thre
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join(10)
             assert not thread.is_alive()
+
+
+def test_an_application_that_breaks_off_the_connection_is_no_failure_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise ConnectionAbortedError
+
+    async def use(client: httpx.AsyncClient) -> None:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get("/")
+
+    call(app, use)
+    assert caplog.text == ""

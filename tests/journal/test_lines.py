@@ -1,12 +1,18 @@
 """Traces on disk: lines of JSON, without secrets, whole or not at all."""
 
+import base64
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phrasim.edge.body import journal_body
 from phrasim.journal import lines
 from phrasim.journal.events import (
     Body,
@@ -22,7 +28,7 @@ from phrasim.journal.events import (
     Response,
     Sent,
 )
-from phrasim.journal.lines import LineWriter, TraceError, message_of, read_trace, trace_bytes, write_trace
+from phrasim.journal.lines import LineWriter, TraceError, read_trace, trace_bytes, write_trace
 from phrasim.journal.redaction import fingerprint
 
 SECRETS = frozenset({"token", "password"})
@@ -129,11 +135,6 @@ def test_what_is_no_secret_stays(tmp_path: Path) -> None:
     assert LineWriter(HEADER, SECRETS).redacted(Sent(at=0, message=plain)) == Sent(at=0, message=plain)
 
 
-def test_the_message_of_an_event_is_known_by_its_id() -> None:
-    assert message_of(Received(at=0, message="user-1")) == "user-1"
-    assert message_of(Sent(at=0, message=REQUEST)) == "user-1"
-
-
 @pytest.mark.parametrize("failing", ["write_bytes", "replace"])
 def test_a_trace_that_cannot_be_written_whole_is_not_written(
     failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +160,73 @@ def test_a_trace_that_cannot_be_written_whole_is_not_written(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    for name in ("there.jsonl", "not-yet.jsonl"):
+        (tmp_path / name).symlink_to(Path("far") / name)
+    (tmp_path / "far" / "there.jsonl").write_text("old")
+    for name in ("there.jsonl", "not-yet.jsonl"):
+        write_trace(tmp_path / name, b"new")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "far" / name).read_bytes() == b"new"
+    assert len(list((tmp_path / "far").iterdir())) == 2
+
+
+def test_a_link_that_leads_to_itself_is_refused_and_stays(tmp_path: Path) -> None:
+    link = tmp_path / "circle"
+    link.symlink_to(link)
+    with pytest.raises(OSError, match="symbolic links"):
+        write_trace(link, b"new")
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_fifo_is_written_to_and_stays(linked: bool, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    named = tmp_path / "link" if linked else fifo
+    if linked:
+        named.symlink_to(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_trace(named, b"a trace")
+        assert os.read(reading, 100) == b"a trace"
+    finally:
+        os.close(reading)
+    assert fifo.is_fifo()
+    assert named.is_symlink() == linked
+
+
+def test_a_file_that_standard_output_goes_to_is_added_to(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from phrasim.journal.lines import write_trace;"
+        "print('printed', flush=True); write_trace(Path('/dev/stdout'), b'a trace')"
+    )
+    path = tmp_path / "out.txt"
+    with path.open("wb") as file:
+        subprocess.run([sys.executable, "-c", program], stdout=file, check=True)
+    assert path.read_text() == "printed\na trace"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "1: the file is empty; the first line of a trace is its header"),
+        (b" \n", "1: this line is blank; the first line of a trace is its header"),
+        (
+            trace_bytes(HEADER, (), SECRETS) + b"\n",
+            "2: this line is blank; every line of a trace after the first is an",
+        ),
+    ],
+)
+def test_an_empty_trace_and_a_blank_line_are_called_so(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(TraceError) as raised:
+        read_trace(path)
+    assert str(raised.value).startswith(f"{path}:{said}")
+
+
 def test_a_trace_goes_to_no_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_trace(tmp_path / "nowhere" / "t.jsonl", b"")
@@ -176,3 +244,47 @@ def test_no_bytes_make_the_reader_crash(tmp_path_factory: pytest.TempPathFactory
     except TraceError as error:
         said = str(error)
     assert said.startswith(f"{path}:")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content"),
+    [
+        ("application/json", b'{"client_secret":"s3cret" '),
+        ("application/json", b'{"token":["s3cret"]}'),
+        ("text/plain", b'{"password": "s3cret"}'),
+        ("application/octet-stream", b'\xff\xfe "token": "s3cret"'),
+        ("application/x-www-form-urlencoded", b"grant_type=password&passw%6frd=s3cret"),
+        ("application/x-www-form-urlencoded; charset=utf-8", b"client_secret=s3cret"),
+    ],
+)
+def test_a_secret_in_a_body_of_any_form_does_not_reach_the_trace(media_type: str, content: bytes) -> None:
+    message = Request(
+        id="user-1",
+        sender="user",
+        receiver="auth",
+        method="POST",
+        target="/oauth/v2/token",
+        headers=(("content-type", media_type),),
+        body=journal_body(content, media_type),
+    )
+    line = LineWriter(HEADER, SECRETS | {"client_secret"}).line(Sent(at=0, message=message))
+    assert b"s3cret" not in line
+    assert base64.b64encode(b"s3cret")[:6] not in line
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: [*lines, *lines[1:]], "was sent already, on line 2"),
+        (lambda lines: [lines[0], lines[1].replace(b'"at":0', b'"at":-5')], "is at -5 ns"),
+    ],
+)
+def test_a_message_is_sent_once_and_time_does_not_go_back(change: Any, said: str, tmp_path: Path) -> None:
+    message = Request(
+        id="user-1", sender="user", receiver="upload", method="GET", target="/", headers=(), body=Body(length=0)
+    )
+    trace = tmp_path / "trace.jsonl"
+    trace.write_bytes(b"".join(change(trace_bytes(HEADER, [Sent(at=0, message=message)], SECRETS).splitlines(True))))
+    with pytest.raises(TraceError) as caught:
+        read_trace(trace)
+    assert said in str(caught.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import puremagic
 import pytest
 
-from phrasim.scenario.files import FileError, MadeContent, scenario_files, user_files
+from phrasim.scenario.files import FileError, MadeContent, recorded_files, scenario_files, user_files
 from phrasim.scenario.model import GivenFile
 
 KIB = 1024
@@ -63,6 +63,27 @@ def test_a_scenario_file_that_is_nowhere_is_named_with_the_places(tmp_path: Path
     assert str(raised.value) == (
         f"the file 'A' of the scenario is not there; looked for {tmp_path}/a.txt, {tmp_path}/b/a.txt"
     )
+
+
+def test_the_recorded_file_is_taken_from_the_first_folder_that_has_it(tmp_path: Path) -> None:
+    for name, text in (("near", ""), ("middle", "one"), ("far", "two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(text)
+    given = [GivenFile("A", "a.txt", 0, ""), GivenFile("B", None, 5, "text/plain")]
+    folders = [tmp_path / name for name in ("nowhere", "near", "middle", "far")]
+    recorded = [file.recorded for file in scenario_files(given, [tmp_path / "far"], 1)]
+    files = recorded_files(given, folders, 1, recorded)
+    assert [file.recorded for file in files] == recorded
+    assert content(files[0]) == b"two"
+    with pytest.raises(FileError) as raised:
+        recorded_files(given, folders[:-1], 1, recorded)
+    assert str(raised.value) == (
+        f"the file 'A' differs: recorded 3 bytes, SHA-256 {recorded[0].sha256[:12]}…; "
+        f"found {str(tmp_path / 'near/a.txt')!r} is empty, and the upload service refuses empty files; "
+        f"{str(tmp_path / 'middle/a.txt')!r} of 3 bytes, SHA-256 {hashlib.sha256(b'one').hexdigest()[:12]}…"
+    )
+    with pytest.raises(FileError, match=r"the file 'A' of the scenario is not there; looked for .*nowhere/a\.txt$"):
+        recorded_files(given, folders[:1], 1, recorded)
 
 
 def test_files_of_the_user_bear_their_own_names(tmp_path: Path) -> None:

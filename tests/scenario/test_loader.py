@@ -214,6 +214,38 @@ def test_the_effects_of_the_schema_are_those_of_the_loader() -> None:
         ("tokenLifetime: 60 s", "tokenLifetime: 500 ms", "tokenLifetime", "500 ms is not a whole number of seconds"),
         ("pollInterval: 500 ms", "pollInterval: 0 s", "pollInterval", "no time would ever pass between two polls"),
         ("size: 12 KiB", "size: 12 kB", "size: 12", "a size with its unit: 10 B, 148 KiB, 64 MiB, 1 GiB"),
+        (
+            "size: 12 KiB",
+            "size: 65 GiB",
+            "size: 65",
+            "given.files.b.png.size: a made file has at most 64 GiB; found 65",
+        ),
+        ("size: 12 KiB", "size: 100000 GiB", "size: 1", "a made file has at most 64 GiB; found 100000 GiB"),
+        ("size: 12 KiB", f"size: {'9' * 5000} B", "size: 9", f"at most 64 GiB; found {'9' * 20}…"),
+        (
+            "summary: Every key that a scenario may have.",
+            'summary: "A\\abell"',
+            "summary:",
+            r"summary: the character '\x07' is in it; write one line of plain text",
+        ),
+        (
+            "summary: Every key that a scenario may have.",
+            "summary: |\n  Two\n  lines",
+            "summary:",
+            r"summary: the character '\n' is in it; write one line of plain text",
+        ),
+        (
+            "    assetsIngest: 1",
+            "    assetIngest: 1",
+            "assetIngest",
+            "has no queue 'assetIngest'; did you mean 'assetsIngest'?",
+        ),
+        (
+            "    assetsIngest: 1",
+            "    other: 1",
+            "other",
+            "no queue 'other'; known are assetsIngest, assetsIngest_retry, assetsIngest_failed",
+        ),
         ("email: p@example.org", "email: nobody", "email", "given.publisher.email: 'nobody' is not an e-mail address"),
         ("refuse: true", "refuse: false", "refuse", "false is not true; the connection is refused"),
         ("status: 503", "status: 200", "status", "200 is less than 400"),
@@ -375,6 +407,20 @@ def test_a_file_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> Non
     path = tmp_path / "latin.yaml"
     path.write_bytes(FULL.encode("latin-1"))
     with pytest.raises(ScenarioError, match=rf"latin.yaml:{line_of(FULL, 'Zoë')}: the byte 0xeb is not UTF-8"):
+        load_scenario(path)
+
+
+def test_the_largest_made_file_is_taken() -> None:
+    assert parse_scenario(FULL.replace("size: 12 KiB", "size: 64 GiB"), "s.yaml").given.files[1].size == 64 * 1024**3
+
+
+def test_a_file_that_is_too_large_for_a_text_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_bytes(b"#" * 16 * 1024**2)
+    with pytest.raises(ScenarioError, match="null is not an object"):
+        load_scenario(path)
+    path.write_bytes(b"#" * (16 * 1024**2 + 1))
+    with pytest.raises(ScenarioError, match=r"large\.yaml:1: the file is larger than 16 MiB; this is no text"):
         load_scenario(path)
 
 

@@ -154,7 +154,7 @@ def test_a_listing_holds_the_commits_that_wait_oldest_first(play: Any, act: Any)
             "totalSize": 6,
             "acknowledged": False,
             "createdAt": "2019-05-15T14:13:55+00:00",
-            "locale": "en",
+            "locale": None,
             "assets": [asset.id for asset in one.assets],
             "hashes": {asset.id: hashlib.sha256(b"one").hexdigest() for asset in one.assets},
         }

@@ -79,7 +79,7 @@ def with_auth(answer: Callable[[httpx.Request], httpx.Response], *authorizations
         transport = httpx.MockTransport(auth)
         async with httpx.AsyncClient(transport=transport, base_url="https://auth.test") as client:
             known = Identity(client, lambda: 0)
-            return [await known.principal(authorization) for authorization in authorizations]
+            return [await known.principal(authorization, ("Bearer",)) for authorization in authorizations]
 
     return asyncio.run(main()), len(asked)
 
@@ -113,3 +113,11 @@ def test_an_auth_that_answers_otherwise_is_unavailable(status: int) -> None:
     with pytest.raises(Refusal) as caught:
         with_auth(lambda _: httpx.Response(status), "Bearer x")
     assert (caught.value.status, str(status) in caught.value.detail) == (503, True)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'{"scopes": 1}', b'{"scopes": [], "user": {"id": "u"}}'])
+def test_an_auth_whose_answer_is_unusable_is_unavailable(body: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        with_auth(lambda _: httpx.Response(200, content=body), "Bearer x")
+    assert caught.value.status == 503
+    assert "unusable" in caught.value.detail

@@ -73,5 +73,5 @@ class AuthRoutes:
             raise unauthorized("an access token is needed: Authorization: Bearer <token>")
         token = self._state.token(presented.token)
         if token is None:
-            raise unauthorized("the access token is unknown or has expired", 'Bearer error="invalid_token"')
+            raise unauthorized("the access token is unknown or has expired", invalid_token=True)
         return token

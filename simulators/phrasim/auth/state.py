@@ -79,12 +79,12 @@ class AuthState:
         grant_type = fields["grant_type"]
         if grant_type not in client.grants:
             raise GrantRefused("unauthorized_client", f"The grant type {grant_type!r} is not allowed for this client")
-        if grant_type == "password":
-            return self._issue(client, self._user(fields), ())
         asked = tuple(fields.get("scope", "").split())
         beyond = [scope for scope in asked if scope not in client.scopes]
         if beyond:
             raise GrantRefused("invalid_scope", f"The scope {beyond[0]!r} is not allowed for this client")
+        if grant_type == "password":
+            return self._issue(client, self._user(fields), asked)
         return self._issue(client, None, asked or client.scopes)
 
     def token(self, value: str) -> Token | None:

@@ -69,6 +69,7 @@ class Progress:
 
 def fail(problem: str) -> NoReturn:
     """Say what is wrong with the call and end with exit code 2."""
-    sys.stdout.flush()
+    if sys.stdout is not None:  # it is None where the caller has closed it
+        sys.stdout.flush()
     print(f"phrasim: {problem}", file=sys.stderr)
     sys.exit(2)

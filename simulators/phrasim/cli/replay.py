@@ -19,7 +19,7 @@ Examples:
   phrasim run push --trace push.jsonl && phrasim replay push.jsonl
   phrasim replay pull.jsonl --asset photo.jpg --asset notes.pdf
 
-Exit code: 0 the same, 1 the traces diverge, 2 the trace or the call is wrong.
+Exit code: 0 the same, 1 the traces diverge, 2 the trace or the call is wrong, 130 interrupted.
 """
 
 
@@ -47,7 +47,7 @@ def replay(
     from phrasim.scenario.runner import Play, play_in_process
 
     try:
-        header, _ = read_trace(trace)
+        header, _ = read_trace(trace, ordered=False)
         if header.wire != "in-process":
             fail(f"{trace}: the trace was made on the wire {header.wire!r}; only in-process runs can be repeated")
         scenario = parse_scenario(header.scenario, f"the scenario in {trace}")
@@ -75,14 +75,18 @@ def replay(
 def _files(header: "Header", scenario: "Scenario", trace: Path, assets: list[Path]) -> "tuple[RunFile, ...]":
     """The files of the recorded run: the user's again, or the scenario's where they are the same as then."""
     from phrasim.documents import scenarios_folder
-    from phrasim.scenario.files import FileError, scenario_files, user_files
+    from phrasim.scenario.files import FileError, recorded_files, user_files
 
     if header.given:
         files = user_files(assets)
     else:
         if assets:
             raise FileError(f"{trace}: the run was made with the scenario's own files; it takes no --asset")
-        files = scenario_files(scenario.given.files, [trace.parent, Path(), scenarios_folder()], header.seed)
+        folders = list(dict.fromkeys((trace.parent, Path(), scenarios_folder())))
+        try:
+            files = recorded_files(scenario.given.files, folders, header.seed, header.files)
+        except FileError as error:
+            raise FileError(f"{trace}: {error}") from error
     _compare(header.files, tuple(file.recorded for file in files), trace)
     return files
 

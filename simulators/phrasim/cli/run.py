@@ -1,5 +1,6 @@
 """`phrasim run`: play scenarios and judge them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +23,7 @@ Examples:
   phrasim run pull --asset photo.jpg --asset notes.pdf --trace pull.jsonl
   phrasim run scenarios/ --trace traces/ --junit report.xml
 
-Exit code: 0 every expectation held, 1 one did not, 2 a scenario or the call is wrong.
+Exit code: 0 every expectation held, 1 one did not, 2 a scenario or the call is wrong, 130 interrupted.
 """
 
 
@@ -68,6 +69,7 @@ def run(
     if junit is not None:
         _check_target("the JUnit file", junit)
     traces = _trace_paths(loaded, trace, several=several)
+    _check_apart(plays, list(traces.values()), junit)
     outcomes = _play_several(plays, traces) if several else [_play_one(*plays[0], traces)]
     if junit is not None:
         from phrasim.report.junit import junit_xml
@@ -123,7 +125,7 @@ def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: b
             return {loaded[0].file: trace / f"{loaded[0].name}.jsonl"}
         _check_target("the trace", trace)
         return {loaded[0].file: trace}
-    if trace.is_file() or trace.suffix == ".jsonl":
+    if not trace.is_dir() and (trace.exists() or trace.suffix):
         fail(f"--trace {str(trace)!r} is a file; for several scenarios it takes a folder, for a file each")
     names = [scenario.name for scenario in loaded]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -174,10 +176,28 @@ def _check_target(what: str, path: Path) -> None:
     """Exit 2 where a file cannot come to be at `path`, before anything runs."""
     from phrasim.cli.output import fail
 
-    if not path.parent.is_dir():
-        fail(f"writing {what} {str(path)!r}: there is no folder {str(path.parent)!r}")
+    for folder in (path.parent, Path(os.path.realpath(path)).parent):
+        if not folder.is_dir():
+            fail(f"writing {what} {str(path)!r}: there is no folder {str(folder)!r}")
     if path.is_dir():
         fail(f"writing {what} {str(path)!r}: this is a folder; name a file")
+
+
+def _check_apart(plays: "Sequence[tuple[Scenario, Play]]", traces: list[Path], junit: Path | None) -> None:
+    """Exit 2 where what is to be written would take the place of what the run reads, or of what else it writes."""
+    from phrasim.cli.output import fail
+
+    taken = [("a scenario of this run", Path(scenario.file)) for scenario, _ in plays]
+    for _, play in plays:
+        taken += [("a file of this run", file.path) for file in play.files or () if file.path is not None]
+    places = {os.path.realpath(path): (what, path) for what, path in taken}
+    targets = [("the trace", path) for path in traces] + ([] if junit is None else [("the JUnit file", junit)])
+    for what, path in targets:
+        place = os.path.realpath(path)
+        if place in places:
+            other, found = places[place]
+            fail(f"writing {what} {str(path)!r}: {str(found)!r} is {other}; name another file")
+        places[place] = (what, path)
 
 
 def _write_trace(outcome: "Outcome", traces: dict[str, Path]) -> None:

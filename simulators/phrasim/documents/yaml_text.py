@@ -35,6 +35,8 @@ _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _DEPTH_MAX = 100
 """Levels of nesting that a document may have; a person writes ten."""
+_TEXT_BYTES_MAX = 16 * 1024**2
+"""Bytes that a text may have; the largest document has a hundredth of that, and some files never end."""
 _VALUES_MAX = 200_000
 """Values that a document may hold once its aliases are followed; the largest specification has two thousand."""
 
@@ -140,8 +142,14 @@ def load_file(path: Path) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8. Raises DocumentError when it is in another encoding, and OSError as `open` does."""
-    content = path.read_bytes()
+    """The text of a file in UTF-8. Raises OSError as `open` does.
+
+    Raises DocumentError when the file is in another encoding, or has more bytes than any text that is read here.
+    """
+    with path.open("rb") as file:
+        content = file.read(_TEXT_BYTES_MAX + 1)
+    if len(content) > _TEXT_BYTES_MAX:
+        raise DocumentError(str(path), 1, f"the file is larger than {_TEXT_BYTES_MAX // 1024**2} MiB; this is no text")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

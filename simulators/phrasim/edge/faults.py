@@ -68,6 +68,11 @@ class Faults:
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._faults = faults
         self._met = [0] * len(faults)
+        self._struck = [False] * len(faults)
+
+    def idle(self) -> list[Fault]:
+        """The faults that have struck nothing so far."""
+        return [fault for fault, struck in zip(self._faults, self._struck, strict=True) if not struck]
 
     def at_sender(self, operation_id: str | None) -> list[SenderEffect]:
         """What strikes this request before it leaves."""
@@ -86,5 +91,6 @@ class Faults:
                 continue
             self._met[index] += 1
             if not fault.occurrences or self._met[index] in fault.occurrences:
+                self._struck[index] = True
                 effects.append(fault.effect)
         return effects

@@ -3,7 +3,6 @@
 It streams: a body is passed on part by part, and kept only within the journal's limits.
 """
 
-import http.client
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ from phrasim.documents import Operation
 from phrasim.edge.body import BodyCollector, stored_body
 from phrasim.edge.context import Tracer, handled
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Faults
+from phrasim.edge.problem import MEDIA_TYPE, problem_json
 from phrasim.journal.events import Participant, Request, Response
 from phrasim.journal.recorder import Journal
 
@@ -282,10 +282,9 @@ def _answering(status: int, detail: str) -> ASGIApp:
     """An application that answers with a `problem+json` of that status (A29)."""
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-        title = http.client.responses.get(status, "Unknown Status")
-        body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
+        body = problem_json(status, detail)
         headers = [
-            (b"content-type", b"application/problem+json"),
+            (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})

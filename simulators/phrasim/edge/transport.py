@@ -144,6 +144,8 @@ class _Exchange:
         """Call the application; what it raises is logged and, while nothing was answered, answered for by a 500."""
         try:
             await self._app(self._scope(), self._receive, self._send)
+        except ConnectionError:
+            pass  # The application breaks off the connection, or found its caller gone.
         except Exception:
             _logger.exception("the application failed at %s %s", self._request.method, self._request.url)
         except asyncio.CancelledError:

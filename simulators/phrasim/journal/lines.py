@@ -6,16 +6,19 @@ leaves no half trace.
 
 import contextlib
 import os
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from phrasim.journal.events import TRACE_VERSION, Body, Event, Header, Lost, Message, Noted, Received, Request, Sent
-from phrasim.journal.redaction import redacted_form, redacted_headers, redacted_json
+from phrasim.journal.events import TRACE_VERSION, Body, Event, Header, Message, Noted, Request, Sent
+from phrasim.journal.redaction import mentions, redacted_form, redacted_headers, redacted_json
 
+_FORM = "application/x-www-form-urlencoded"
 _header_decoder = msgspec.json.Decoder(Header)
 _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder(order=None)
@@ -51,8 +54,9 @@ class LineWriter:
         return msgspec.structs.replace(event, message=self._redacted_message(event.message))
 
     def _redacted_message(self, message: Message) -> Message:
-        changes: dict[str, Any] = {"body": self._redacted_body(message.body)}
         headers = getattr(message, "headers", None)
+        form = any(name == "content-type" and value.startswith(_FORM) for name, value in headers or ())
+        changes: dict[str, Any] = {"body": self._redacted_body(message.body, form=form)}
         if headers is not None:
             changes["headers"] = redacted_headers(headers)
         if isinstance(message, Request) and "?" in message.target:
@@ -60,11 +64,18 @@ class LineWriter:
             changes["target"] = f"{path}?{redacted_form(query, self._secret_fields)}"
         return msgspec.structs.replace(message, **changes)
 
-    def _redacted_body(self, body: Body) -> Body:
+    def _redacted_body(self, body: Body, *, form: bool) -> Body:
         if body.json is not msgspec.UNSET:
             return msgspec.structs.replace(body, json=redacted_json(body.json, self._secret_fields))
-        if isinstance(body.text, str) and any(f"{field}=" in body.text for field in self._secret_fields):
+        if form and isinstance(body.text, str):
             return msgspec.structs.replace(body, text=redacted_form(body.text, self._secret_fields))
+        if isinstance(body.base64, str):
+            content = b64decode(body.base64)
+        else:
+            content = body.text.encode() if isinstance(body.text, str) else b""
+        if mentions(content, self._secret_fields):
+            # Where a secret begins and ends in it nobody can tell: malformed JSON, JSON under another name.
+            return Body(length=body.length, sha256=sha256(content).hexdigest(), digest="computed")
         return body
 
 
@@ -75,29 +86,57 @@ def trace_bytes(header: Header, events: Iterable[Event], secret_fields: Abstract
 
 
 def write_trace(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, whole or not at all. Raises OSError where the folder cannot be written to."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Put `content` at `path`, whole or not at all; a link stays, and the file that it leads to is replaced.
+
+    What is there and can be no file's place is written to as it is: a device, a FIFO, or the file that standard output
+    goes to, to whose end the trace is added. Raises OSError where the folder cannot be written to.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_symlink() or (path.exists() and not path.is_file()):  # a link is left only of a circle of links
+        path.write_bytes(content)
+        return
+    if _is_standard_output(path):
+        with path.open("ab") as file:
+            file.write(content)
+        return
+    partial = target.with_name(f".{target.name}.partial")
     try:
         partial.write_bytes(content)
-        os.replace(partial, path)  # noqa: PTH105 - the path of a file that is in place the moment it has its name
-    except OSError:
+        os.replace(partial, target)  # noqa: PTH105 - the path of a file that is in place the moment it has its name
+    finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise
 
 
-def read_trace(path: Path) -> tuple[Header, list[Event]]:
-    """The header and the events of a trace file; `TraceError` names the line that cannot be read."""
+def _is_standard_output(path: Path) -> bool:
+    """Whether `path` is the very file that the process prints to, as `/dev/stdout` is under a redirection."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
+def read_trace(path: Path, *, ordered: bool = True) -> tuple[Header, list[Event]]:
+    """The header and the events of a trace file; `TraceError` names the line that cannot be read.
+
+    Nor can one, where `ordered` is asked for, whose time goes back, or that sends a message twice under one id.
+    """
     try:
         with path.open("rb") as file:
             header = _read_header(path, file)
-            return header, list(_read_events(path, file))
+            events = list(_read_events(path, file))
     except OSError as error:
         raise TraceError(f"reading the trace {str(path)!r}: {error.strerror}") from error
+    if ordered:
+        _hold_to_order(path, events)
+    return header, events
 
 
 def _read_header(path: Path, file: BinaryIO) -> Header:
     line = file.readline()
+    if not line.strip():
+        found = "this line is blank" if line else "the file is empty"
+        raise TraceError(f"{path}:1: {found}; the first line of a trace is its header")
     try:
         header = msgspec.json.decode(line)
         version = header.get("trace") if isinstance(header, dict) else None
@@ -114,12 +153,23 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
 
 def _read_events(path: Path, lines: Iterable[bytes]) -> Iterator[Event]:
     for number, line in enumerate(lines, start=2):
+        if not line.strip():
+            raise TraceError(f"{path}:{number}: this line is blank; every line of a trace after the first is an event")
         try:
             yield _event_decoder.decode(line)
         except _UNREADABLE as error:
             raise TraceError(f"{path}:{number}: this line is no event of a trace: {error}") from error
 
 
-def message_of(event: Sent | Received | Lost) -> str:
-    """The id of the message that an event is about."""
-    return event.message if isinstance(event.message, str) else event.message.id
+def _hold_to_order(path: Path, events: Iterable[Event]) -> None:
+    sent: dict[str, int] = {}
+    at = 0
+    for number, event in enumerate(events, start=2):
+        if event.at < at:
+            raise TraceError(f"{path}:{number}: this event is at {event.at} ns, and the one before it at {at} ns")
+        at = event.at
+        if isinstance(event, Sent):
+            earlier = sent.setdefault(event.message.id, number)
+            if earlier != number:
+                said = f"the message {event.message.id!r} was sent already, on line {earlier}"
+                raise TraceError(f"{path}:{number}: {said}")

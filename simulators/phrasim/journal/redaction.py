@@ -12,8 +12,16 @@ from urllib.parse import parse_qsl, urlencode
 FINGERPRINT_DIGITS = 8
 """Hexadecimal digits of a fingerprint."""
 
+REDACTED = "‹redacted›"
+"""What stands for a secret of which not even a fingerprint may be known."""
+
 _GUESSABLE = frozenset({"password", "client_secret"})
 """Secrets that people choose: a fingerprint would let them be guessed."""
+
+
+def mentions(content: bytes, secret_fields: AbstractSet[str]) -> bool:
+    """Whether the name of a secret field stands somewhere in content of which nobody knows the form."""
+    return any(field.encode() in content for field in secret_fields)
 
 
 def fingerprint(token: str) -> str:
@@ -21,18 +29,18 @@ def fingerprint(token: str) -> str:
     return f"‹{hashlib.sha256(token.encode()).hexdigest()[:FINGERPRINT_DIGITS]}›"
 
 
-def redacted_field(name: str, value: str) -> str:
-    """What stands for the secret in the field `name`."""
-    return "‹redacted›" if name in _GUESSABLE else fingerprint(value)
+def redacted_field(name: str, value: Any) -> str | None:
+    """What stands for the secret in the field `name`; a field that holds nothing (null) says so."""
+    if value is None:
+        return None
+    return fingerprint(value) if isinstance(value, str) and name not in _GUESSABLE else REDACTED
 
 
 def redacted_json(value: Any, secret_fields: AbstractSet[str]) -> Any:
     """`value` with the text of each secret field replaced, at any depth."""
     if isinstance(value, dict):
         return {
-            key: redacted_field(key, inner)
-            if key in secret_fields and isinstance(inner, str)
-            else redacted_json(inner, secret_fields)
+            key: redacted_field(key, inner) if key in secret_fields else redacted_json(inner, secret_fields)
             for key, inner in value.items()
         }
     if isinstance(value, list):

@@ -3,12 +3,19 @@
 from typing import Any
 
 import httpx
+import msgspec
 
 from phrasim.documents import secret_fields
 
 
 class TokenRefused(Exception):
     """Auth gave no token; the message says what it answered."""
+
+
+class _Token(msgspec.Struct):
+    """What is read of an answer of `POST /oauth/v2/token`."""
+
+    access_token: str
 
 
 class ClientToken:
@@ -42,8 +49,10 @@ class ClientToken:
         answer = await self._auth.post("/oauth/v2/token", data=self._fields)
         if answer.status_code != 200:
             raise TokenRefused(f"Auth answered {answer.status_code} to the token request: {_without_secrets(answer)}")
-        token: str = answer.json()["access_token"]
-        return token
+        try:
+            return msgspec.json.decode(answer.content, type=_Token).access_token
+        except (ValueError, RecursionError) as error:
+            raise TokenRefused(f"Auth's answer to the token request is unusable: {error}") from error
 
 
 def _without_secrets(answer: httpx.Response) -> dict[str, Any] | str:

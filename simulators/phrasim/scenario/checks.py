@@ -27,6 +27,9 @@ def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Ite
     """
     expect, events = scenario.expect, testbed.journal.events
     yield messages_as_specified(events, testbed.setting.profile)
+    if scenario.faults:
+        idle = [f"{fault.operation_id}: {fault.effect!r} met no call" for fault in testbed.faults.idle()]
+        yield Verdict(f"faults struck ({len(scenario.faults)})", "broken" if idle else "held", tuple(idle))
     if expect.sequence is not None:
         assert scenario.document is not None, "the loader holds a sequence to its document"
         section = drawn_section(scenario.document, Path(scenario.file).parent)

@@ -79,6 +79,23 @@ def scenario_files(given: Sequence[GivenFile], folders: Sequence[Path], seed: in
     return tuple(_scenario_file(file, folders, seed) for file in given)
 
 
+def recorded_files(
+    given: Sequence[GivenFile], folders: Sequence[Path], seed: int, recorded: Sequence[File]
+) -> tuple[RunFile, ...]:
+    """The files that a scenario gives, each from the first of `folders` that holds it as it was recorded.
+
+    Raises `FileError` where a file is nowhere, or is another one in every place. A file whose name is not among the
+    `recorded` ones, and a made one, is as `scenario_files` gives it.
+    """
+    wanted = {file.name: file for file in recorded}
+    return tuple(
+        _scenario_file(file, folders, seed)
+        if file.path is None or file.name not in wanted
+        else _recorded_file(file.path, folders, wanted[file.name])
+        for file in given
+    )
+
+
 def user_files(paths: Sequence[Path]) -> tuple[RunFile, ...]:
     """The user's own files, under their own names. Raises `FileError` for one that is missing, empty or no file."""
     files = tuple(_on_disk(path.name, path) for path in paths)
@@ -96,8 +113,33 @@ def _scenario_file(file: GivenFile, folders: Sequence[Path], seed: int) -> RunFi
     for folder in folders:
         if (folder / file.path).is_file():
             return _on_disk(file.name, folder / file.path)
-    looked = ", ".join(str(folder / file.path) for folder in folders)
-    raise FileError(f"the file {file.name!r} of the scenario is not there; looked for {looked}")
+    raise _nowhere(file.name, file.path, folders)
+
+
+def _recorded_file(path: str, folders: Sequence[Path], recorded: File) -> RunFile:
+    found: list[str] = []
+    for place in (folder / path for folder in folders):
+        if not place.is_file():
+            continue
+        try:
+            file = _on_disk(recorded.name, place)
+        except FileError as error:
+            found.append(str(error))
+            continue
+        if file.recorded == recorded:
+            return file
+        found.append(f"{str(place)!r} of {file.size} bytes, SHA-256 {file.sha256[:12]}…")
+    if not found:
+        raise _nowhere(recorded.name, path, folders)
+    raise FileError(
+        f"the file {recorded.name!r} differs: recorded {recorded.size} bytes, SHA-256 {recorded.sha256[:12]}…; "
+        f"found {'; '.join(found)}"
+    )
+
+
+def _nowhere(name: str, path: str, folders: Sequence[Path]) -> FileError:
+    looked = ", ".join(str(folder / path) for folder in folders)
+    return FileError(f"the file {name!r} of the scenario is not there; looked for {looked}")
 
 
 def _on_disk(name: str, path: Path) -> RunFile:

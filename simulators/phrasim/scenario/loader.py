@@ -89,6 +89,7 @@ def _given(value: Mapping[str, Any]) -> Given:
         token_lifetime=_optional(seconds, value.get("tokenLifetime")),
         poll_interval=_optional(seconds, value.get("pollInterval")),
         upload_size_max=_optional(size_bytes, value.get("uploadSizeMax")),
+        retention=_optional(seconds, value.get("retention")),
         notification_fields=None if fields is None else tuple(fields),
     )
 

@@ -31,6 +31,7 @@ class Given:
     token_lifetime: float | None
     poll_interval: float | None
     upload_size_max: int | None
+    retention: float | None
     notification_fields: tuple[str, ...] | None
 
 

@@ -6,17 +6,18 @@ Each problem has its line, and says what would be right there.
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phrasim.documents import DocumentError, Location, operations, scenarios_folder
+from phrasim.documents import DocumentError, Location, messages, operations, scenarios_folder
 from phrasim.documents.violations import reworded
 from phrasim.journal.sequence import label_key
 from phrasim.scenario.document import drawn_section
 from phrasim.scenario.expression import ExpressionError, check_condition, check_expression, expressions_in
-from phrasim.scenario.quantity import seconds
+from phrasim.scenario.quantity import seconds, size_bytes
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
@@ -25,6 +26,10 @@ EFFECTS = ("refuse", "duplicate", "delay", "answer", "dropReply", "cutBody")
 _KINDS = ("operationId", "waitFor", "wait")
 _DAYS_MAX = 100
 """Days that a scenario may wait in all: for so long protocol time is exact (see `phrasim.clock`)."""
+_MADE_GIB_MAX = 64
+"""GiB that a made file may have. All of it is made and hashed before the run, some minutes for so much."""
+_DIGITS_MAX = 20
+"""Digits of a size that are read as a number at all; Python itself refuses some thousands."""
 
 
 class Problems:
@@ -82,6 +87,9 @@ class Problems:
                 wanted = "an entry is" if not keys else f"one of {keys} is"
                 found = "there is none" if not error.instance else "there are more"
                 self.add(location, f"{_place(location)}: {wanted} wanted here; {found}")
+            case "pattern" if location == ("summary",):
+                sign = next(one for one in str(error.instance) if unicodedata.category(one) in ("Cc", "Zl", "Zp"))
+                self.add(location, f"summary: the character {sign!r} is in it; write one line of plain text")
             case _:
                 for violation in reworded(error, (), frozenset()):
                     named = violation.pointer[1:].replace("/", ".") or "the scenario"
@@ -99,6 +107,11 @@ class Problems:
         for name, file in value.get("given", {}).get("files", {}).items():
             if ("path" in file) == ("size" in file):
                 self.add(("given", "files", name), "a file has a path, or a size if it is to be made")
+            elif "size" in file and _is_too_large(file["size"]):
+                self.add(
+                    ("given", "files", name, "size"),
+                    f"given.files.{name}.size: a made file has at most {_MADE_GIB_MAX} GiB; found {_cut(file['size'])}",
+                )
         self._times(value)
         earlier: dict[str, list[str]] = {}
         for index, step in enumerate(value["steps"]):
@@ -106,6 +119,10 @@ class Problems:
             earlier[step["stepId"]] = list(step.get("outputs", ()))
         if "sequence" in value["expect"] and "document" not in value:
             self.add(("expect", "sequence"), "a sequence can be expected only of a scenario that names its document")
+        queues = [channel.queue for channel in messages().channels.values()]
+        for name in value["expect"].get("queues", ()):
+            if name not in queues:
+                self.add(("expect", "queues", name), f"the broker has no queue {name!r}; {_nearest(name, queues)}")
 
     def hold_to_document(self, value: Any, folder: Path) -> None:
         """The section that the scenario names is there, and so are the arrows that its expectation names."""
@@ -234,6 +251,16 @@ def _right(error: "ValidationError") -> str:
 
 def _place(location: Location) -> str:
     return ".".join(map(str, location)) or "the scenario"
+
+
+def _is_too_large(size: str) -> bool:
+    """Whether a made file of that size would be larger than any may be."""
+    return len(size.partition(" ")[0]) > _DIGITS_MAX or size_bytes(size) > _MADE_GIB_MAX * 1024**3
+
+
+def _cut(written: str) -> str:
+    """What stands there, in a length that a message can bear."""
+    return written if len(written) <= 2 * _DIGITS_MAX else f"{written[:_DIGITS_MAX]}…"
 
 
 def _durations(value: Mapping[str, Any]) -> Iterable[tuple[Location, str]]:

@@ -88,6 +88,7 @@ def setting_of(scenario: Scenario, seed: int) -> Setting:
         poll_interval=given.poll_interval,
         token_lifetime=None if given.token_lifetime is None else int(given.token_lifetime),
         upload_size_max=given.upload_size_max,
+        retention=given.retention,
         notification_fields=given.notification_fields or default.notification_fields,
         faults=scenario.faults,
     )
@@ -112,9 +113,11 @@ class _Run:
         async with open_testbed(setting, storage) as testbed:
             self.events = testbed.journal.events
             testbed.journal.listen(self._happened)
-            await self._steps(testbed, User(testbed))
+            failed = await self._steps(testbed, User(testbed))
             await testbed.clock.sleep(SETTLE_SECONDS)
             self.ended_ns = testbed.clock.now_ns()
+            if failed is not None:
+                self.judged(failed)
             if self._judged:
                 for verdict in judge(self._scenario, testbed, self._files):
                     self.judged(verdict)
@@ -128,17 +131,18 @@ class _Run:
         self._changed.set()
         self._listen(Happened(event))
 
-    async def _steps(self, testbed: Testbed, user: User) -> None:
+    async def _steps(self, testbed: Testbed, user: User) -> Verdict | None:
+        """Take the steps, up to the first that fails; its verdict, or None where all succeeded."""
         values = Values(_given_values(testbed), self._outputs)
         for step in self._scenario.steps:
             try:
                 await self._step(step, testbed, user, values)
             except (StepFailed, ExpressionError, httpx.HTTPError) as error:
-                failure = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
+                failure = f"{type(error).__name__}: {error}" if isinstance(error, httpx.HTTPError) else str(error)
                 self._listen(StepEnded(step.step_id, failure))
-                self.judged(Verdict(f"step {step.step_id}", "broken", tuple(failure.splitlines())))
-                return
+                return Verdict(f"step {step.step_id}", "broken", tuple(failure.splitlines()))
             self._listen(StepEnded(step.step_id, None))
+        return None
 
     async def _step(self, step: Step, testbed: Testbed, user: User, values: Values) -> None:
         match step:

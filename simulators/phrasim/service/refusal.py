@@ -1,12 +1,12 @@
 """How a simulated service says no: `application/problem+json` (RFC 9457), as ruled in A29."""
 
-from collections.abc import Mapping
-from http import HTTPStatus
+from collections.abc import Mapping, Sequence
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from phrasim.edge.problem import MEDIA_TYPE, problem_json
 
 
 class Refusal(Exception):
@@ -23,17 +23,17 @@ class Refusal(Exception):
         return problem(self.status, self.detail, self.headers)
 
 
-def unauthorized(detail: str, schemes: str = "Bearer") -> Refusal:
-    """401; `schemes` names what would be accepted (RFC 9110, §11.6.1)."""
-    return Refusal(401, detail, {"WWW-Authenticate": schemes})
+def unauthorized(detail: str, schemes: Sequence[str] = ("Bearer",), *, invalid_token: bool = False) -> Refusal:
+    """401; `schemes` are those that the operation takes (RFC 9110, §11.6.1; for a bad Bearer RFC 6750, §3.1)."""
+    challenge = ", ".join(schemes)
+    if invalid_token:
+        challenge = challenge.replace("Bearer", 'Bearer error="invalid_token"')
+    return Refusal(401, detail, {"WWW-Authenticate": challenge})
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A `problem+json` answer; its title is the status's own phrase, as RFC 9457 asks where the type is about:blank."""
-    # Python before 3.13 has an older phrase for 413 than RFC 9110.
-    title = "Content Too Large" if status == 413 else HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
+    """A `problem+json` answer."""
+    return Response(problem_json(status, detail), status, headers, MEDIA_TYPE)
 
 
 async def http_exception(request: Request, error: Exception) -> Response:

@@ -19,10 +19,21 @@ def upload_app(
     identity: Identity,
     *,
     committed: Callable[[Commit], None],
+    acknowledged: Callable[[Commit], None],
     upload_size_max: int | None = None,
 ) -> Starlette:
-    """The operations of `upload.yaml`; `committed` is told of each commit, `upload_size_max` is in bytes (A29)."""
-    routes = UploadRoutes(state, storage, identity, committed=committed, upload_size_max=upload_size_max)
+    """The operations of `upload.yaml`.
+
+    `committed` and `acknowledged` are told of each commit once; `upload_size_max` is in bytes (A29).
+    """
+    routes = UploadRoutes(
+        state,
+        storage,
+        identity,
+        committed=committed,
+        acknowledged=acknowledged,
+        upload_size_max=upload_size_max,
+    )
     return service(
         specification,
         {

@@ -1,6 +1,6 @@
 """How the upload service knows a caller: it asks Auth whose Bearer that is (A33)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httpx
 import msgspec
@@ -22,37 +22,56 @@ class Identity:
         self._now_ns = now_ns
         self._known: dict[str, tuple[Principal, int]] = {}
 
-    async def principal(self, authorization: str | None) -> Principal:
-        """Who calls. Raises `Refusal`: 401 for nobody and for a Bearer that Auth does not know, 503 without Auth.
+    async def principal(self, authorization: str | None, schemes: Sequence[str]) -> Principal:
+        """Who calls, by one of `schemes`.
+
+        Raises `Refusal`: 401 for nobody and for a Bearer that Auth does not know, 503 without Auth.
 
         Any non-empty AssetToken is a principal: whether it opens anything is decided per commit (§2.4).
         """
         presented = credentials(authorization)
         if presented is None:
-            raise unauthorized("credentials are needed: Authorization: Bearer <token>, or AssetToken <token>")
+            raise unauthorized("credentials are needed: Authorization: Bearer <token>, or AssetToken <token>", schemes)
         if isinstance(presented, AssetToken):
             return presented
-        return self._remembered(presented.token) or await self._asked(presented)
+        return self._remembered(presented.token) or await self._asked(presented, schemes)
 
     def _remembered(self, token: str) -> Principal | None:
         principal, until_ns = self._known.get(token, (None, 0))
         return principal if until_ns > self._now_ns() else None
 
-    async def _asked(self, bearer: Bearer) -> Principal:
+    async def _asked(self, bearer: Bearer, schemes: Sequence[str]) -> Principal:
         self._known.pop(bearer.token, None)
         try:
             answer = await self._auth.get("/token-info", headers={"authorization": f"Bearer {bearer.token}"})
         except httpx.HTTPError as error:
             raise Refusal(503, f"Auth cannot be asked whose token that is: {type(error).__name__}") from error
         if answer.status_code == 401:
-            raise unauthorized("the access token is unknown or has expired", 'Bearer error="invalid_token"')
+            raise unauthorized("the access token is unknown or has expired", schemes, invalid_token=True)
         if answer.status_code != 200:
             raise Refusal(503, f"Auth cannot be asked whose token that is: it answered {answer.status_code}")
-        info = msgspec.json.decode(answer.content)
-        user = info.get("user")
-        principal = User(user["id"], tuple(user["roles"])) if user else Client(tuple(info["scopes"]))
-        if "expires_in" in info:
-            self._known[bearer.token] = (principal, self._now_ns() + info["expires_in"] * NANOSECONDS)
+        try:
+            info = msgspec.json.decode(answer.content, type=_TokenInfo)
+        except (ValueError, RecursionError) as error:
+            raise Refusal(503, f"Auth cannot be asked whose token that is: its answer is unusable: {error}") from error
+        principal = User(info.user.id, info.user.roles) if info.user else Client(info.scopes)
+        if info.expires_in is not None:
+            self._known[bearer.token] = (principal, self._now_ns() + info.expires_in * NANOSECONDS)
             if len(self._known) > KNOWN_MAX:
                 del self._known[next(iter(self._known))]
         return principal
+
+
+class _UserInfo(msgspec.Struct):
+    """What is read of the user in an answer of `GET /token-info`."""
+
+    id: str
+    roles: tuple[str, ...]
+
+
+class _TokenInfo(msgspec.Struct):
+    """What is read of an answer of `GET /token-info`."""
+
+    scopes: tuple[str, ...]
+    user: _UserInfo | None = None
+    expires_in: int | None = None

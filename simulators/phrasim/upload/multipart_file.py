@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from phrasim.service.refusal import Refusal
-from phrasim.upload.storage import Incoming
+from phrasim.upload.storage import IncomingFile
 
 PART = "file"
 """The name of the part that holds the file (§2.2)."""
@@ -15,7 +15,7 @@ PARTS_MAX = 32
 
 
 async def receive_file(
-    content_type: str, body: AsyncIterator[bytes], incoming: Incoming, size_max: int | None
+    content_type: str, body: AsyncIterator[bytes], incoming: IncomingFile, size_max: int | None
 ) -> str | None:
     """Write the part `file` of `body` to `incoming` and return its file name; None if the request has no such part.
 
@@ -44,7 +44,7 @@ async def receive_file(
 class _PartWriter:
     """Takes the parser's events and writes the bytes of the part that is wanted."""
 
-    def __init__(self, incoming: Incoming, size_max: int | None) -> None:
+    def __init__(self, incoming: IncomingFile, size_max: int | None) -> None:
         self.file_name: str | None = None
         self._incoming = incoming
         self._size_max = size_max

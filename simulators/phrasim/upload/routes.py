@@ -20,7 +20,7 @@ from phrasim.upload.storage import READ_BYTES, Storage
 
 
 class UploadRoutes:
-    """The handlers of `upload.yaml`; `committed` is told of each new commit."""
+    """The handlers of `upload.yaml`; `committed` and `acknowledged` are told of a commit once each."""
 
     def __init__(
         self,
@@ -29,12 +29,14 @@ class UploadRoutes:
         identity: Identity,
         *,
         committed: Callable[[Commit], None],
+        acknowledged: Callable[[Commit], None],
         upload_size_max: int | None,
     ) -> None:
         self._state = state
         self._storage = storage
         self._identity = identity
         self._committed = committed
+        self._acknowledged = acknowledged
         self._upload_size_max = upload_size_max
 
     async def upload_asset(self, call: Call) -> ASGIApp:
@@ -84,11 +86,13 @@ class UploadRoutes:
             raise Refusal(404, "Commit not found")
         if not may_use(principal, commit):
             raise Refusal(403, "only an administrator or the commit's own AssetToken may acknowledge it")
-        self._state.acknowledge(commit)
+        if self._state.acknowledge(commit):
+            self._acknowledged(commit)
         return json_answer(True)
 
     async def _principal(self, call: Call) -> Principal:
-        return await self._identity.principal(call.authorization)
+        taken = tuple(scheme for scheme in ("Bearer", "AssetToken") if scheme in call.operation.security)
+        return await self._identity.principal(call.authorization, taken)
 
     async def _user(self, call: Call, act: str) -> User:
         principal = await self._principal(call)

@@ -44,7 +44,7 @@ class Commit:
     form_data: dict[str, Any]
     assets: tuple[Asset, ...]
     created_at: datetime
-    locale: str
+    locale: str | None
     acknowledged: bool = field(default=False)
 
     @property
@@ -97,7 +97,7 @@ class UploadState:
             form_data={key: value for key, value in form_data.items() if not key.startswith("__")},
             assets=tuple(self._assets[asset_id] for asset_id in asset_ids),
             created_at=self._now(),
-            locale="en",
+            locale=None,
         )
         for asset in commit.assets:
             asset.commit = commit
@@ -121,6 +121,8 @@ class UploadState:
         """The commits that nobody acknowledged yet, oldest first (A12)."""
         return [commit for commit in self._commits.values() if not commit.acknowledged]
 
-    def acknowledge(self, commit: Commit) -> None:
-        """The consumer has the commit; doing so again changes nothing (A16). The files stay readable (A31)."""
+    def acknowledge(self, commit: Commit) -> bool:
+        """The consumer has the commit; whether that is new. Doing so again changes nothing (A16)."""
+        new = not commit.acknowledged
         commit.acknowledged = True
+        return new

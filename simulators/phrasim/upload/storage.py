@@ -18,7 +18,7 @@ SNIFFED_BYTES = 4096
 """Bytes at the start of a file by which its media type is told."""
 
 
-class Incoming:
+class IncomingFile:
     """A file on its way in; it becomes a stored one by `store`, or leaves nothing behind."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -59,22 +59,26 @@ class Storage:
         self._chance = chance
 
     @contextmanager
-    def incoming(self) -> Iterator[Incoming]:
+    def incoming(self) -> Iterator[IncomingFile]:
         """A new file to write; what `store` did not take is gone when the block ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{self._chance.getrandbits(128):032x}.partial"
         try:
             with path.open("wb") as file:
-                yield Incoming(path, file)
+                yield IncomingFile(path, file)
         finally:
             path.unlink(missing_ok=True)
 
-    def store(self, incoming: Incoming) -> StoredFile:
+    def store(self, incoming: IncomingFile) -> StoredFile:
         """Give the file its place."""
         incoming.flush()
         key = incoming.path.stem
         incoming.path.rename(self.folder / key)
         return StoredFile(key, incoming.size, incoming.sha256, incoming.mime_type)
+
+    def delete(self, file: StoredFile) -> None:
+        """Delete a stored file; one that is gone already is no error (§2.6)."""
+        (self.folder / file.key).unlink(missing_ok=True)
 
     def open(self, file: StoredFile) -> BinaryIO:
         """The content of a stored file; FileNotFoundError if it was deleted."""

@@ -1,0 +1,20 @@
+"""Phraseanet's access token: what Auth answers is not trusted to be one."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from phrasim.phraseanet.credentials import ClientToken, TokenRefused
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"{", b'{"access_token": 1}'])
+def test_an_answer_without_a_token_is_a_refusal(body: bytes) -> None:
+    async def main() -> None:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+        async with httpx.AsyncClient(transport=transport, base_url="https://auth.test") as auth:
+            await ClientToken(auth, "phraseanet", "secret", "commit:list").get(auth, "/commits")
+
+    with pytest.raises(TokenRefused) as caught:
+        asyncio.run(main())
+    assert "unusable" in str(caught.value)
