@@ -6,13 +6,11 @@ stay open, an application's exception as a 500, `http.disconnect`. Nothing here 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpx
 from starlette.types import ASGIApp, Message, Scope
 
-_Result = TypeVar("_Result")
 _logger = logging.getLogger(__name__)
 
 _FAILED = (500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
@@ -86,10 +84,14 @@ class _Slot:
         """Whether a chunk, or the end, can be had without waiting."""
         return self._chunk is not None or self.closed
 
-    async def put(self, chunk: bytes) -> bool:
-        """Put `chunk` once the place is free; False if the slot was closed before."""
+    async def room(self) -> None:
+        """Wait until a chunk can be put, or is refused."""
         while not self.open:
             await self._wait()
+
+    async def put(self, chunk: bytes) -> bool:
+        """Put `chunk` once the place is free; False if the slot was closed before."""
+        await self.room()
         if self.closed:
             return False
         self._chunk = chunk
@@ -212,23 +214,24 @@ class _Exchange:
         stream = self._request.stream
         assert isinstance(stream, httpx.AsyncByteStream), "the body of an async request is an async stream"
         async for chunk in stream:
-            put = self._asked.put(chunk)
-            if not await (put if self._asked.open else self._in_time("write", put, httpx.WriteTimeout)):
+            if not self._asked.open:
+                await self._in_time("write", self._asked.room, httpx.WriteTimeout)
+            if not await self._asked.put(chunk):
                 return
         self._asked.close()
 
     async def head(self) -> tuple[int, list[tuple[bytes, bytes]]]:
         """Status and headers, once the first part of the body is there."""
-        await self._in_time("read", self._answered.filled(), httpx.ReadTimeout)
+        await self._in_time("read", self._answered.filled, httpx.ReadTimeout)
         if self._head is None:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=self._request)
         return self._head
 
     async def read(self) -> bytes | None:
         """The next part of the response's body; None at its end."""
-        if self._answered.ready:
-            return await self._answered.get()
-        return await self._in_time("read", self._answered.get(), httpx.ReadTimeout)
+        if not self._answered.ready:
+            await self._in_time("read", self._answered.filled, httpx.ReadTimeout)
+        return await self._answered.get()
 
     def cut(self, found: int, declared: str) -> httpx.RemoteProtocolError:
         return httpx.RemoteProtocolError(
@@ -242,11 +245,13 @@ class _Exchange:
         self._left = True
         self._finish()
 
-    async def _in_time(self, phase: str, wait: Awaitable[_Result], error: type[httpx.TimeoutException]) -> _Result:
+    async def _in_time(
+        self, phase: str, wait: Callable[[], Awaitable[object]], error: type[httpx.TimeoutException]
+    ) -> None:
         seconds = self._timeouts.get(phase)
         try:
             async with asyncio.timeout(seconds):
-                return await wait
+                await wait()
         except TimeoutError:
             raise error(f"no progress within the {phase} time-out of {seconds} s", request=self._request) from None
 

@@ -153,7 +153,7 @@ def _walked(verdict: CommitVerdict) -> str:
 
 def _counts(what: str, expected: Mapping[str, int], found: Mapping[str, int]) -> Verdict:
     lines = tuple(
-        f"{name}: expected {number}, found {found.get(name, 'no such queue')}"
+        f"{name}: expected {number}, found {found.get(name)}"
         for name, number in expected.items()
         if found.get(name) != number
     )
