@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from hypothesis import settings
 
 from phrasim.clock import run_simulated
 from phrasim.documents import messages, operations
@@ -17,6 +18,10 @@ from phrasim.documents.specification import installed_schemas
 from phrasim.edge.faults import Effect, Fault
 from phrasim.journal.events import Body, Event, Lost, Noted, Publish, Received, Request, Response, Sent
 from phrasim.testbed import Setting, Testbed, open_testbed
+
+# No example is timed: on a busy machine a slow one says nothing of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 4
 
