@@ -44,8 +44,8 @@ def test_n_assets_walk_3n_plus_6_arrows_in_order(
 
 
 @pytest.mark.parametrize("mode", ["push", "pull"])
-def test_the_given_document_is_walked_12_of_12(mode: str) -> None:
-    """The document as it was given to the project, in its own notation."""
+def test_the_given_diagrams_are_walked_12_of_12(mode: str) -> None:
+    """The diagrams as they were given to the project, in their own notation."""
     text = (Path(__file__).parents[1] / "tests" / "data" / "request_flow.md").read_text(encoding="utf-8")
     outcome = play_in_process(load_scenario(scenarios_folder() / f"{mode}.yaml"), Play())
     (verdict,) = conform(section(text, f"flow-{mode}-mode"), outcome.events)

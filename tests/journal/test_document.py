@@ -61,8 +61,8 @@ def test_notes_belong_to_the_arrow_before_them(drawn):
 
 
 def test_an_arrow_knows_its_line(drawn):
-    assert drawn("push").arrows[0].line == 18
-    assert drawn("pull").line == 46
+    assert drawn("push").arrows[0].line == 10
+    assert drawn("pull").line == 38
 
 
 def test_sections_without_a_drawing_have_no_arrows(drawn):
