@@ -3,7 +3,8 @@
 import msgspec
 
 from phrasim.journal.events import Body, Noted, Received, Request, Response, Sent
-from phrasim.scenario.exchanges import Exchanges, json_of
+from phrasim.journal.sightings import json_of
+from phrasim.scenario.exchanges import Exchanges
 
 REQUEST = Request(
     id="user-1", sender="user", receiver="upload", method="GET", target="/", headers=(), body=Body(length=0)
@@ -44,5 +45,5 @@ def test_notes_and_strangers_are_passed_over() -> None:
 
 
 def test_a_body_that_is_no_json_has_no_value() -> None:
-    assert json_of(Body(length=0)) is None
-    assert json_of(Body(length=2, json=[])) == []
+    assert json_of(msgspec.structs.replace(REQUEST, body=Body(length=0))) is None
+    assert json_of(msgspec.structs.replace(REQUEST, body=Body(length=2, json=[]))) == []

@@ -10,11 +10,12 @@ from phrasim.journal.conformance import conform
 from phrasim.journal.document import Section
 from phrasim.journal.events import Delivery, Event, Noted, Publish, Request, Response, Sent
 from phrasim.journal.sequence import label_key
+from phrasim.journal.sightings import json_of
 from phrasim.journal.verdict import CommitVerdict
 from phrasim.profile import Profile
 from phrasim.scenario.document import drawn_section
 from phrasim.scenario.events import Verdict
-from phrasim.scenario.exchanges import Exchanges, json_of
+from phrasim.scenario.exchanges import Exchanges
 from phrasim.scenario.files import RunFile
 from phrasim.scenario.model import Scenario
 from phrasim.testbed import Testbed
@@ -120,11 +121,11 @@ def _violations(message: object, profile: Profile) -> list[str] | None:
     headers = dict(message.headers)
     media_type = headers.get("content-type")
     if isinstance(message, Response):
-        found = operation.response_violations(message.status, media_type, json_of(message.body))
+        found = operation.response_violations(message.status, media_type, json_of(message))
         return [str(one) for one in (*found, *operation.header_violations(message.status, headers))]
     if message.sender == "user" or "json" not in (media_type or ""):
         return None
-    return [str(one) for one in operation.request_violations(media_type, json_of(message.body))]
+    return [str(one) for one in operation.request_violations(media_type, json_of(message))]
 
 
 def _message_violations(message: Publish | Delivery, document: Messages) -> list[str] | None:
@@ -136,7 +137,7 @@ def _message_violations(message: Publish | Delivery, document: Messages) -> list
     if channel is None:
         return [f"no channel of messages.yaml is reached by {message.exchange!r}, {message.routing_key!r}"]
     content_type = message.properties.get("content-type")
-    return [str(one) for one in document.message_violations(channel.name, json_of(message.body), content_type)]
+    return [str(one) for one in document.message_violations(channel.name, json_of(message), content_type)]
 
 
 def _as_expected(verdict: CommitVerdict, exceptions: Mapping[str, tuple[str, ...]]) -> bool:

@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-
-from phrasim.journal.events import Body, Event, Noted, Received, Request, Response
+from phrasim.journal.events import Event, Noted, Received, Request, Response
 
 
 @dataclass(slots=True)
@@ -52,8 +49,3 @@ class Exchanges:
         if exchange is not None and exchange.response is not None and exchange.response.id == message_id:
             exchange.arrived = True
             self.ended.append(exchange)
-
-
-def json_of(body: Body) -> Any:
-    """The JSON value of a body; None if it is none."""
-    return None if body.json is msgspec.UNSET else body.json

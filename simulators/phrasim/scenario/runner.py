@@ -12,10 +12,11 @@ from phrasim import __version__
 from phrasim.clock import SimulationError, run_simulated
 from phrasim.documents import scenarios_folder
 from phrasim.journal.events import Event, Header
+from phrasim.journal.sightings import json_of
 from phrasim.profile import PROFILES
 from phrasim.scenario.checks import judge
 from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
-from phrasim.scenario.exchanges import Exchange, Exchanges, json_of
+from phrasim.scenario.exchanges import Exchange, Exchanges
 from phrasim.scenario.expression import ExchangeValues, ExpressionError, Values
 from phrasim.scenario.files import RunFile, scenario_files
 from phrasim.scenario.model import Call, Scenario, Step, TokenBearer, Wait, WaitFor
@@ -233,7 +234,7 @@ def _values_of(exchange: Exchange, testbed: Testbed) -> ExchangeValues:
     return ExchangeValues(
         status=response.status,
         request_path=matched[1] if matched else {},
-        request_body=json_of(request.body),
+        request_body=json_of(request),
         response_headers=dict(response.headers),
-        response_body=json_of(response.body),
+        response_body=json_of(response),
     )
