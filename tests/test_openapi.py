@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 from phrasim.documents import SPECIFICATION_FILES, messages, openapi_folder, operations, specification
 from phrasim.documents.store import Store
 
-OPENAPI_FILES = (*SPECIFICATION_FILES, "shared.yaml")
+OPENAPI_FILES = (*SPECIFICATION_FILES, "control.yaml", "shared.yaml")
 FILES = (*OPENAPI_FILES, "messages.yaml")
 
 # The arrows of the two diagrams, as the request-flow document labels them, without asset numbers and parentheses.
@@ -61,8 +61,10 @@ def references(file: str) -> list[tuple[str, str]]:
 
 def schema_violations(file: str, pointer: str, value: Any) -> list[str]:
     """What the schema at `pointer` says against a value, by a validator made here and not by the package."""
-    registry = jsonschema_rs.Registry([(f"memory:///{name}", store.document(name)) for name in FILES])
-    schema = {"$ref": f"memory:///{file}#{quote(pointer)}"}
+    documents = {f"file:///openapi/{name}": store.document(name) for name in FILES}
+    scenarios = {"file:///scenarios/scenario.schema.json": store.document("../scenarios/scenario.schema.json")}
+    registry = jsonschema_rs.Registry([*documents.items(), *scenarios.items()])
+    schema = {"$ref": f"file:///openapi/{file}#{quote(pointer)}"}
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True, registry=registry)
     return [error.message for error in validator.iter_errors(value)]
 
@@ -157,6 +159,35 @@ def test_every_operation_is_described_with_examples_and_refusals(operation_id: s
         for content in body["content"].values():
             assert examples_of(file, content), operation_id
     assert any(400 <= status < 500 for status in operation.answers)
+
+
+@pytest.mark.parametrize("operation_id", list(specification("control.yaml").operations))
+def test_every_operation_of_the_control_api_is_described_with_examples(operation_id: str) -> None:
+    operation = specification("control.yaml").operations[operation_id]
+    written = store.document("control.yaml")["paths"][operation.path][operation.method.lower()]
+    assert written["summary"]
+    assert written["description"]
+    if "requestBody" in written:
+        assert examples_of("control.yaml", written["requestBody"]["content"]["application/json"])
+        assert {400, 413, 415} <= operation.answers.keys()
+    for status, answer in written["responses"].items():
+        found_in, _, response = store.resolve("control.yaml", answer)
+        assert response["description"]
+        assert (status == "204") == ("content" not in response)
+        for media_type, content in response.get("content", {}).items():
+            assert examples_of(found_in, content), f"{operation_id} {status}"
+            assert (media_type == "application/problem+json") == (int(status) >= 400)
+            for example in examples_of(found_in, content) if int(status) >= 400 else ():
+                assert str(example["status"]) == status
+
+
+def test_the_control_api_is_no_part_of_the_protocol() -> None:
+    """Scenarios name operations of the participants; what phrasim itself offers is none, and assumes nothing."""
+    control = specification("control.yaml")
+    assert control.participant == "control"
+    assert control.operations.keys().isdisjoint(operations())
+    assert all(operation.path.startswith("/_phrasim/") for operation in control.operations.values())
+    assert not [place for place, mapping in walk(control.document) if "x-assumed" in mapping]
 
 
 @pytest.mark.parametrize("operation_id", list(operations()))

@@ -102,7 +102,7 @@ def test_a_run_that_ends_early_leaves_nothing_running(play: Any, act: Any) -> No
 
     bed = play(main, mode="both", faults=(act.fault("enqueueAssets", Refuse()),))
     assert not bed._spawn._tasks
-    assert not bed._transport._tasks
+    assert not bed.network.addressing.transport._tasks
 
 
 def test_a_participant_without_a_specification_has_no_operations() -> None:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from phrasim import __version__
 from phrasim.clock import Clock, run_simulated
+from phrasim.edge.addresses import Addresses
 from phrasim.edge.context import Correlation
 from phrasim.edge.edge import Edge, Wire
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Fault, Faults, Refuse
@@ -42,11 +43,12 @@ class Pair:
             profile=DOCUMENTED,
             faults=Faults(faults),
             correlation=Correlation(),
-            hosts={"auth.test": "auth"},
+            addresses=Addresses.of({"auth": "https://auth.test"}),
             transport=self.transport,
+            played=frozenset({"phraseanet", "auth"}),
         )
         self.caller, self.callee = (Edge(name, self.wire, random.Random(name)) for name in ("phraseanet", "auth"))
-        self.apps["auth.test"] = self.callee.around(app, stranger=lambda _: "user")
+        self.apps["auth.test"] = self.callee.around(app)
         self.client = self.caller.client("https://auth.test", timeout=20)
         self.stranger = httpx.AsyncClient(transport=self.transport, base_url="https://auth.test", trust_env=False)
 

@@ -120,7 +120,7 @@ def test_an_arrow_between_external_participants_says_that_nobody_looked(build, d
     seen = [message for message in run.messages() if not {message.sender, message.receiver} <= external]
     lines = account(conform(drawn("push"), build.events(seen), external=external)[0])
     assert "      both ends are external: nobody looked" in lines
-    assert "5 of 9 arrows walked, 4 unobserved" in lines
+    assert "5 of 9 arrows walked, 4 unobserved (3, 7, 8, 9)" in lines
 
 
 def test_times_are_cut_to_milliseconds():

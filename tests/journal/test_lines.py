@@ -110,6 +110,15 @@ def test_each_line_is_one_json_value_and_the_first_bears_the_version() -> None:
     assert "☃".encode() in content
 
 
+def test_who_was_external_stands_in_the_first_line_and_nothing_does_where_nobody_was(tmp_path: Path) -> None:
+    external = msgspec.structs.replace(HEADER, external=("phraseanet", "broker"))
+    write_trace(tmp_path / "t.jsonl", trace_bytes(external, (), SECRETS))
+    assert read_trace(tmp_path / "t.jsonl")[0] == external
+    nobody = msgspec.json.decode(trace_bytes(HEADER, (), SECRETS))
+    assert "external" not in nobody
+    assert list(nobody) == [name for name in msgspec.to_builtins(HEADER) if name != "external"]
+
+
 def test_no_secret_is_written_unless_the_header_says_so() -> None:
     redacted = trace_bytes(HEADER, EVENTS, SECRETS)
     assert b"t0k3n" not in redacted

@@ -123,7 +123,7 @@ def test_a_listing_that_cannot_be_read_is_a_failed_poll(play: Any, act: Any, con
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": content})
 
-        bed._transport._apps["upload.test"] = foreign  # type: ignore[index]
+        bed.network.addressing.transport._apps["upload.test"] = foreign  # type: ignore[index]
         await bed.clock.sleep(11)
         notes = act.seen(bed).noted("poll failed")
         assert [note["reason"].partition(":")[0] for note in notes] == ["the listing cannot be read"] * 2

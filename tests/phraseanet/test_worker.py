@@ -266,7 +266,7 @@ def with_upload(play: Any, act: Any, answer: Any) -> str:
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body", "body": content})
 
-        bed._transport._apps["upload.test"] = foreign  # type: ignore[index]
+        bed.network.addressing.transport._apps["upload.test"] = foreign  # type: ignore[index]
         body = {"assets": [UUID], "publisher": bed.accounts.publisher.id, "token": "t"}
         await bed.client("user", "phraseanet").post("/api/v1/upload/enqueue", json=body)
         await bed.clock.sleep(60)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phrasim.documents import DocumentError, load, operations, scenarios_folder
+from phrasim.edge.fault_reading import EFFECTS
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Fault, Refuse
-from phrasim.scenario.loader import EFFECTS, ScenarioError, load_scenario, parse_scenario
+from phrasim.scenario.loader import ScenarioError, load_scenario, parse_scenario
 from phrasim.scenario.model import Call, TokenBearer, Wait, WaitFor
 
 FULL = """\
@@ -203,7 +204,7 @@ def test_the_effects_of_the_schema_are_those_of_the_loader() -> None:
             "delay: 5 s",
             "delay: 99999999999999999999 d",
             "delay:",
-            "faults.3.delay: with 99999999999999999999 d the scenario waits",
+            "a delay is at most 100 d; found 99999999999999999999 d",
         ),
         (
             "within: 1 h",
@@ -568,5 +569,5 @@ def test_no_mutation_of_a_good_scenario_makes_the_loader_crash(data: st.DataObje
     assert (scenario is None) == bool(problems_found)
     for problem in problems_found:
         assert problem.file == "s.yaml"
-        assert 1 <= problem.line <= text.count("\n") + 1
+        assert 1 <= problem.line <= len(re.split("[\n\x85\u2028\u2029]", text))  # so many lines libyaml sees
         assert problem.problem

@@ -72,7 +72,7 @@ class Landscape:
             case "administrator" | "client with commit:list":
                 bearer = await self.act.bearer(self.bed, principal.replace("client with commit:list", "phraseanet"))
             case "client without scope":
-                token = self.bed.auth._issue(self.bed.accounts.phraseanet, None, ()).value
+                token = self.bed.auth.issue(self.bed.accounts.phraseanet, None, ()).value
                 return {"authorization": f"Bearer {token}"}
             case "AssetToken of the commit":
                 return {"authorization": f"AssetToken {token}"}

@@ -194,7 +194,7 @@ def test_a_run_that_ends_within_an_upload_leaves_nothing(play: Any, act: Any) ->
             bed.client("user", "upload").post("/assets", headers=headers | FORM, content=body())
         )
         await bed.clock.sleep(1)
-        await bed.stop()
+        await bed.network.addressing.transport.aclose()
         with pytest.raises(httpx.RemoteProtocolError):
             await upload
         left.extend(stored(bed))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 NANOSECONDS = 1_000_000_000
 
+TOKEN_BYTES = 32
+"""Bytes of an access token; it is written in hexadecimal."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -69,6 +72,11 @@ class AuthState:
         """Register a client; one of the same id is replaced."""
         self._clients[client.id] = client
 
+    @property
+    def users(self) -> tuple[User, ...]:
+        """All users, in the order in which they were registered."""
+        return tuple(self._users.values())
+
     def user(self, user_id: str) -> User | None:
         """The user of that id."""
         return self._users.get(user_id)
@@ -84,8 +92,25 @@ class AuthState:
         if beyond:
             raise GrantRefused("invalid_scope", f"The scope {beyond[0]!r} is not allowed for this client")
         if grant_type == "password":
-            return self._issue(client, self._user(fields), asked)
-        return self._issue(client, None, asked or client.scopes)
+            return self.issue(client, self._user(fields), asked)
+        return self.issue(client, None, asked or client.scopes)
+
+    def issue(self, client: Client, user: User | None, scopes: tuple[str, ...], value: str | None = None) -> Token:
+        """A new token without a request for one; `value` is drawn where it is None."""
+        token = Token(
+            value=value or self._chance.randbytes(TOKEN_BYTES).hex(),
+            client=client,
+            user=user,
+            scopes=scopes,
+            expires_ns=self._now_ns() + self.token_lifetime * NANOSECONDS,
+        )
+        self._tokens[token.value] = token
+        return token
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are kept, those that have expired unnoticed included."""
+        return len(self._tokens)
 
     def token(self, value: str) -> Token | None:
         """The token of that value, while it is good."""
@@ -111,14 +136,3 @@ class AuthState:
         if user is None or not hmac.compare_digest(user.password.encode(), fields["password"].encode()):
             raise GrantRefused("invalid_grant", "Invalid username and password combination")
         return user
-
-    def _issue(self, client: Client, user: User | None, scopes: tuple[str, ...]) -> Token:
-        token = Token(
-            value=self._chance.randbytes(32).hex(),
-            client=client,
-            user=user,
-            scopes=scopes,
-            expires_ns=self._now_ns() + self.token_lifetime * NANOSECONDS,
-        )
-        self._tokens[token.value] = token
-        return token

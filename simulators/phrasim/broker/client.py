@@ -58,6 +58,10 @@ class BrokerClient(Protocol):
         """Start to consume, with at most `prefetch` deliveries unacknowledged."""
         ...
 
+    async def cancel(self) -> None:
+        """Consume no more: the consumption ends behind what was delivered already."""
+        ...
+
     async def acknowledge(self, incoming: Incoming) -> None:
         """The work on a delivery is done."""
         ...

@@ -50,6 +50,16 @@ class LocalBroker:
         channel.connection.close()
         self.pump()
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody works on a delivery."""
+        return any(queue.unacked_count for queue in self.core.queues.values())
+
+    def close(self) -> None:
+        """Nothing more comes of itself: no message expires, none returns from a retry queue."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     def operation_id(self, action: Literal["send", "receive"], channel: str | None) -> str | None:
         """The operation of messages.yaml that sending to, or receiving from, a channel is."""
         for operation in self._messages.operations.values():
@@ -128,6 +138,7 @@ class LocalClient:
         self._broker = broker
         self._channel = channel
         self._deliveries: asyncio.Queue[Incoming | None] = asyncio.Queue()
+        self._consumers: list[str] = []
 
     async def declare_exchange(self, name: str, exchange_type: str) -> None:
         """As `BrokerClient.declare_exchange`."""
@@ -160,8 +171,14 @@ class LocalClient:
     async def consume(self, queue: str, prefetch: int) -> "LocalClient":
         """As `BrokerClient.consume`: the client is its own consumption."""
         self._call(lambda: self._channel.basic_qos(prefetch))
-        self._call(lambda: self._channel.basic_consume(queue))
+        self._call(lambda: self._consumers.append(self._channel.basic_consume(queue)))
         return self
+
+    async def cancel(self) -> None:
+        """As `BrokerClient.cancel`."""
+        while self._consumers:
+            self._call(lambda: self._channel.basic_cancel(self._consumers.pop()))
+        self.end()
 
     async def acknowledge(self, incoming: Incoming) -> None:
         """As `BrokerClient.acknowledge`."""

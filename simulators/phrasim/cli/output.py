@@ -67,6 +67,11 @@ class Progress:
             self._show(done, name)
 
 
+def warn(problem: str) -> None:
+    """Say on standard error what a user should know, and go on."""
+    print(f"phrasim: {problem}", file=sys.stderr, flush=True)
+
+
 def fail(problem: str) -> NoReturn:
     """Say what is wrong with the call and end with exit code 2."""
     if sys.stdout is not None:  # it is None where the caller has closed it

@@ -3,11 +3,15 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from phrasim.cli import options
+from phrasim.cli.options import Options
+
 if TYPE_CHECKING:
+    from phrasim.cli.wires import Player
     from phrasim.documents import DocumentError
     from phrasim.scenario.events import Outcome
     from phrasim.scenario.model import Scenario
@@ -22,6 +26,11 @@ Examples:
   phrasim run scenarios/push.yaml
   phrasim run pull --asset photo.jpg --asset notes.pdf --trace pull.jsonl
   phrasim run scenarios/ --trace traces/ --junit report.xml
+  phrasim run scenarios/ --wire loopback
+  phrasim run push --upload https://upload.example --auth-port 8083 --phraseanet-port 8082 --seed-data users.yaml
+
+With --wire loopback the participants speak over real sockets, in real time. A real participant (--upload, --phraseanet,
+--auth) implies it; what cannot be seen then is unobserved: neither held nor broken.
 
 Exit code: 0 every expectation held, 1 one did not, 2 a scenario or the call is wrong, 130 interrupted.
 """
@@ -49,13 +58,45 @@ def run(
     show_tokens: Annotated[
         bool, typer.Option("--show-tokens", help="Write tokens and passwords to the trace as they are.")
     ] = False,
+    wire: Annotated[
+        Literal["in-process", "loopback"] | None,
+        typer.Option("--wire", help="How participants reach each other.", show_default="in-process"),
+    ] = None,
+    upload: options.Upload = None,
+    phraseanet: options.Phraseanet = None,
+    auth: options.Auth = None,
+    ca: options.Ca = None,
+    insecure: options.Insecure = False,
+    credential: options.Credential = None,
+    upload_port: options.UploadPort = 0,
+    phraseanet_port: options.PhraseanetPort = 0,
+    auth_port: options.AuthPort = 0,
+    host: options.Host = "127.0.0.1",
+    public_url: options.PublicUrl = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    seed_data: options.SeedFile = None,
 ) -> None:
     """Play scenarios."""
     from phrasim.cli.output import fail
+    from phrasim.cli.wires import chosen_wire, playable, player_on
     from phrasim.scenario.files import FileError, user_files
     from phrasim.scenario.loader import ScenarioError
     from phrasim.scenario.runner import Play, own_files
 
+    participants = Options(
+        ports={"upload": upload_port, "phraseanet": phraseanet_port, "auth": auth_port},
+        host=host,
+        public_url=public_url or (),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        seed_data=seed_data,
+        urls={"upload": upload, "phraseanet": phraseanet, "auth": auth},
+        ca=ca,
+        insecure=insecure,
+        credential=credential or (),
+    )
+    chosen = chosen_wire(wire, participants)
     try:
         loaded = _load(scenarios)
         files = user_files(asset) if asset else None
@@ -70,7 +111,9 @@ def run(
         _check_target("the JUnit file", junit)
     traces = _trace_paths(loaded, trace, several=several)
     _check_apart(plays, list(traces.values()), junit)
-    outcomes = _play_several(plays, traces) if several else [_play_one(*plays[0], traces)]
+    plays = playable(plays, chosen, participants, several=several)
+    player = player_on(chosen, participants, plays)
+    outcomes = _play_several(plays, player, traces) if several else [_play_one(*plays[0], player, traces)]
     if junit is not None:
         from phrasim.report.junit import junit_xml
 
@@ -108,9 +151,6 @@ def _load(paths: Sequence[Path]) -> "list[Scenario]":
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
-    for scenario in loaded:
-        if "in-process" not in scenario.wires:
-            fail(f"{scenario.file}: the scenario is for the wire {', '.join(scenario.wires)}; this runs in-process")
     return loaded
 
 
@@ -138,28 +178,28 @@ def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: b
     return {scenario.file: trace / f"{scenario.name}.jsonl" for scenario in loaded}
 
 
-def _play_one(scenario: "Scenario", play: "Play", traces: dict[str, Path]) -> "Outcome":
+def _play_one(scenario: "Scenario", play: "Play", player: "Player", traces: dict[str, Path]) -> "Outcome":
     """Play a scenario and print it as it goes."""
     from phrasim.cli.output import print_line
     from phrasim.report.terminal import RunReport
-    from phrasim.scenario.runner import play_in_process
 
-    outcome = play_in_process(scenario, play, RunReport(print_line))
+    outcome = player(scenario, play, RunReport(print_line))
     _write_trace(outcome, traces)
     return outcome
 
 
-def _play_several(plays: "Sequence[tuple[Scenario, Play]]", traces: dict[str, Path]) -> "list[Outcome]":
+def _play_several(
+    plays: "Sequence[tuple[Scenario, Play]]", player: "Player", traces: dict[str, Path]
+) -> "list[Outcome]":
     """Play scenarios one after the other: a line each, and why where one is broken."""
     from phrasim.cli.output import print_line, progress
     from phrasim.report.terminal import outcome_line, verdict_lines
-    from phrasim.scenario.runner import play_in_process
 
     outcomes: list[Outcome] = []
     with progress(len(plays)) as bar:
         for scenario, play in plays:
             bar.at(len(outcomes), scenario.name)
-            outcome = play_in_process(scenario, play)
+            outcome = player(scenario, play, lambda _: None)
             _write_trace(outcome, traces)
             outcomes.append(outcome)
             print_line(*outcome_line(outcome))

@@ -10,7 +10,7 @@ from phrasim.journal.sightings import Trace
 
 
 def scenario_of(header: Header) -> dict[str, Any]:
-    """The scenario that a trace was made of, as plain values; empty where it cannot be read any more."""
+    """The scenario that a trace was made of, as plain values; empty if there was none, or none that can be read."""
     try:
         value = load(header.scenario, "the trace's scenario")
     except DocumentError:

@@ -58,10 +58,11 @@ class Operation:
     """One operation of a specification.
 
     `security` lists the names of the schemes of which one is asked for, and is empty where anybody may call.
-    `participant` is who answers it.
+    `participant` is who answers it, `caller` (`x-caller`) for whom it is meant, where the document says so.
     """
 
     participant: str
+    caller: Literal["user", "upload", "phraseanet"] | None
     operation_id: str
     method: str
     path: str
@@ -247,6 +248,7 @@ class _Reader:
         file, place, request = self.found((*base, "requestBody"), written.get("requestBody", {}))
         return Operation(
             participant=self.participant,
+            caller=written.get("x-caller"),
             operation_id=written["operationId"],
             method=method.upper(),
             path=path,

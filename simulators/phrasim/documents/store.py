@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from phrasim.documents.locations import openapi_folder
 from phrasim.documents.yaml_text import load_file
 
@@ -15,7 +17,11 @@ Document = dict[str, Any]
 
 
 class Store:
-    """The documents of one folder, by file name. A reference may lead from one to another of them."""
+    """The documents of one folder, by file name. A reference may lead from one to another of them.
+
+    It may also lead out of the folder, to a file beside it (`../scenarios/scenario.schema.json`), which is known by
+    that relative path; such a file refers to nothing but itself.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,7 +31,9 @@ class Store:
     def document(self, name: str) -> Document:
         """The document of that file name, read at the first call."""
         if name not in self._documents:
-            self._documents[name] = load_file(self.folder / name)
+            path = self.folder / name
+            is_json = path.suffix == ".json"
+            self._documents[name] = msgspec.json.decode(path.read_bytes()) if is_json else load_file(path)
         return self._documents[name]
 
     def reached_from(self, name: str) -> dict[str, Document]:

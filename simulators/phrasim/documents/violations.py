@@ -3,16 +3,19 @@
 jsonschema-rs is imported on first use, since many commands validate nothing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urljoin
 
-from phrasim.documents.store import Store
+from phrasim.documents.nearest import meant, nearest
+from phrasim.documents.store import Store, at_pointer
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, Registry, ValidationError
 
-_SCHEME = "openapi:///"
+_BASE = "file:///openapi/"
+"""Where the folder of a store lies as far as the validator knows, which reads nothing there."""
 _SHOWN_CHARACTERS_MAX = 60
 _MISSING = "this field is missing"
 _FORMATS = {
@@ -34,10 +37,14 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing that is wrong with a message: a JSON pointer to the place ("" is the whole) and what is wrong."""
+    """One thing that is wrong with a message: a JSON pointer to the place ("" is the whole) and what is wrong.
+
+    `right` says how a text that is written by a rule (a pattern) is to be written, where the schema describes it.
+    """
 
     pointer: str
     message: str
+    right: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Name the field, then the violation: `assets/0: 'x' is not a UUID`."""
@@ -54,6 +61,7 @@ class Schemas:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._documents: dict[str, Any] = {}
         self._registries: dict[str, Registry] = {}
         self._validators: dict[tuple[str, str], Draft202012Validator] = {}
 
@@ -71,36 +79,53 @@ class Schemas:
                 return []
             secrets = self.store.secret_fields()
             violations = [
-                violation for error in validator.iter_errors(value) for violation in reworded(error, at, secrets)
+                violation
+                for error in validator.iter_errors(value)
+                for violation in reworded(error, at, secrets, self._broken_part(error))
             ]
         except ValueError as error:
             return [Violation(pointer_of(at), f"this is not JSON that can be checked: {error}")]
         return sorted(violations, key=lambda violation: violation.pointer)
 
     def _compile(self, file: str, pointer: str) -> "Draft202012Validator":
-        from urllib.parse import quote
-
         from jsonschema_rs import Draft202012Validator, Registry
 
         registry = self._registries.get(file)
         if registry is None:
-            documents = self.store.reached_from(file)
-            registry = Registry([(_SCHEME + name, document) for name, document in documents.items()])
-            self._registries[file] = registry
+            reached = self.store.reached_from(file)
+            documents = {urljoin(_BASE, name): document for name, document in reached.items()}
+            registry = self._registries[file] = Registry(list(documents.items()))
+            self._documents.update(documents)
         return Draft202012Validator(
-            {"$ref": f"{_SCHEME}{file}#{quote(pointer)}"}, validate_formats=True, registry=registry, offline=True
+            {"$ref": f"{urljoin(_BASE, file)}#{quote(pointer)}"}, validate_formats=True, registry=registry, offline=True
         )
 
+    def _broken_part(self, error: "ValidationError") -> Any:
+        """The part of a schema that holds the keyword which an error broke."""
+        location = error.absolute_keyword_location
+        assert location is not None, "every schema is reached by a reference to a document of the registry"
+        uri, _, pointer = location.partition("#")
+        return at_pointer(self._documents[uri], unquote(pointer).rpartition("/")[0], location)
 
-def reworded(error: "ValidationError", at: tuple[str | int, ...], secrets: frozenset[str]) -> list[Violation]:
-    """The violations that one error of the validator is; a missing or unknown field is named by its own pointer."""
+
+def reworded(
+    error: "ValidationError", at: tuple[str | int, ...], secrets: frozenset[str], part: Mapping[str, Any]
+) -> list[Violation]:
+    """The violations that one error of the validator is; a missing or unknown field is named by its own pointer.
+
+    `part` is the part of the schema that holds the broken keyword.
+    """
     place = (*at, *error.instance_path)
     kind = error.kind.as_dict()
     match error.kind.name:
         case "required":
             return [Violation(pointer_of((*place, kind["property"])), _MISSING)]
         case "additionalProperties":
-            return [Violation(pointer_of((*place, key)), "this field is not known here") for key in kind["unexpected"]]
+            known = part["properties"]
+            return [
+                Violation(pointer_of((*place, key)), f"this field is not known here; {nearest(key, known)}")
+                for key in kind["unexpected"]
+            ]
         case "falseSchema":
             return [Violation(pointer_of(place), "this field must not be here")]
         case "propertyNames":
@@ -108,8 +133,20 @@ def reworded(error: "ValidationError", at: tuple[str | int, ...], secrets: froze
         case "anyOf" if all(one.kind.name == "required" for branch in kind["context"] for one in branch):
             names = (one.kind.as_dict()["property"] for branch in kind["context"] for one in branch)
             return [Violation(pointer_of(place), f"one of {', '.join(names)} must be here")]
+        case "oneOf" if all(list(branch) == ["required"] for branch in part.get("oneOf", ({},))):
+            names = (name for branch in part["oneOf"] for name in branch["required"])
+            return [Violation(pointer_of(place), f"exactly one of {', '.join(names)} must be here")]
         case _:
-            return [Violation(pointer_of(place), _said(error, secrets, place))]
+            return [Violation(pointer_of(place), _said(error, secrets, place), _right(error, part))]
+
+
+def _right(error: "ValidationError", part: Mapping[str, Any]) -> str:
+    """How a text that is written by a rule is to be written, as the schema describes it."""
+    described = error.kind.name in ("const", "pattern", "type", "uniqueItems") and "description" in part
+    if not described or ("pattern" not in part and error.kind.name in ("pattern", "type")):
+        return ""
+    description: str = part["description"]
+    return description[0].lower() + description[1:].rstrip().rstrip(".")
 
 
 def _said(error: "ValidationError", secrets: frozenset[str], place: tuple[str | int, ...]) -> str:
@@ -122,7 +159,9 @@ def _said(error: "ValidationError", secrets: frozenset[str], place: tuple[str | 
         case "type":
             return f"{value} is not {' or '.join(_TYPES[name] for name in kind['types'])}"
         case "enum":
-            return f"{value} is not one of {', '.join(map(repr, kind['options']))}"
+            close = meant(error.instance, kind["options"]) if isinstance(error.instance, str) else None
+            known = ", ".join(map(repr, kind["options"]))
+            return f"{value} is not one of {known}" + (f"; did you mean {close!r}?" if close else "")
         case "const":
             return f"{value} is not {_shown(kind['expected_value'])}"
         case "minLength":

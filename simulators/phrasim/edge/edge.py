@@ -1,7 +1,7 @@
 """The edge of one participant: everything that it sends or receives passes here."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from phrasim.clock import Clock
 from phrasim.documents import Operation
+from phrasim.edge.addresses import Addresses
 from phrasim.edge.context import Correlation, Tracer
 from phrasim.edge.faults import Faults
 from phrasim.edge.inbound import InboundEdge
@@ -21,15 +22,16 @@ from phrasim.profile import Profile
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What the edges of a run share. `hosts` tells which participant answers at a host name."""
+    """What the edges of a run share. `played` are the participants that phrasim plays: nobody else bears an edge."""
 
     journal: Journal
     clock: Clock
     profile: Profile
     faults: Faults
     correlation: Correlation
-    hosts: Mapping[str, Participant]
+    addresses: Addresses
     transport: httpx.AsyncBaseTransport
+    played: AbstractSet[Participant]
 
 
 class Edge:
@@ -41,12 +43,12 @@ class Edge:
         self.tracer = Tracer(participant, chance, wire.correlation)
         self._wire = wire
 
-    def around(self, app: ASGIApp, stranger: Callable[[Operation | None], Participant]) -> ASGIApp:
-        """`app` as others reach it; `stranger` guesses who calls where no simulated party announced the request."""
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """`app` as others reach it."""
         return InboundEdge(
             self.participant,
             app,
-            stranger=stranger,
+            stranger=self._stranger,
             operation=lambda method, path: self._wire.profile.operation(self.participant, method, path),
             journal=self.journal,
             tracer=self.tracer,
@@ -59,13 +61,21 @@ class Edge:
         transport = OutboundEdge(
             self.participant,
             self._wire.transport,
-            receiver=lambda url: self._wire.hosts.get(url.host),
+            addresses=self._wire.addresses,
             operation=self._wire.profile.operation,
             journal=self.journal,
             tracer=self.tracer,
             faults=self._wire.faults,
         )
         return http_client(transport, base_url, timeout)
+
+    def _stranger(self, operation: Operation | None) -> Participant:
+        """Who a caller is that no edge announced.
+
+        It is whom the operation is meant for, unless phrasim plays that one: then it is a user who does the same.
+        """
+        caller = operation.caller if operation else None
+        return "user" if caller is None or caller in self._wire.played else caller
 
     def note(self, note: str, **details: Any) -> None:
         """Something that the participant decided or met, for the journal."""

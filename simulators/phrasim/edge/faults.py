@@ -3,10 +3,10 @@
 A fault names an operation, the occurrences at which it strikes, and one effect. Effects of the sender's edge keep the
 request from leaving as it should; effects of the receiver's edge spoil how it is answered. None of them knows what an
 upload is. To add one: a value here, its place in `SENDER_EFFECTS` or `RECEIVER_EFFECTS`, its strike in `outbound.py`
-or `inbound.py`, its key in `scenarios/scenario.schema.json`.
+or `inbound.py`, its key in `fault_reading.py` and in `scenarios/scenario.schema.json`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,52 @@ class Fault:
     occurrences: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class FaultAccount:
+    """A fault that is set, by its `id`; how many `calls` of its operation it has met, and how many of them it struck.
+
+    A call is met on the side on which the effect is: a sender's, where the request leaves.
+    """
+
+    id: int
+    fault: Fault
+    calls: int
+    struck: int
+
+
 class Faults:
-    """The faults of a run, and how many calls each has met. The edges ask what strikes each request, once a side."""
+    """The faults that are set, and what each has met. The edges ask what strikes each request, once a side.
+
+    Each has an id, from 1 on in the order in which they were set; none is given out again.
+    """
 
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
-        self._faults = faults
-        self._met = [0] * len(faults)
-        self._struck = [False] * len(faults)
+        self._set: dict[int, FaultAccount] = {}
+        self._last_id = 0
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> int:
+        """Set one more fault, which counts the calls that come from now on; its id."""
+        self._last_id += 1
+        self._set[self._last_id] = FaultAccount(self._last_id, fault, 0, 0)
+        return self._last_id
+
+    def remove(self, fault_id: int) -> bool:
+        """Lift the fault of that id; False if there is none. What it has begun to do goes on."""
+        return self._set.pop(fault_id, None) is not None
+
+    def clear(self) -> None:
+        """Lift all faults."""
+        self._set.clear()
+
+    def all(self) -> list[FaultAccount]:
+        """The faults that are set, in the order of their ids."""
+        return list(self._set.values())
 
     def idle(self) -> list[Fault]:
         """The faults that have struck nothing so far."""
-        return [fault for fault, struck in zip(self._faults, self._struck, strict=True) if not struck]
+        return [account.fault for account in self._set.values() if not account.struck]
 
     def at_sender(self, operation_id: str | None) -> list[SenderEffect]:
         """What strikes this request before it leaves."""
@@ -86,11 +121,13 @@ class Faults:
     def _striking(self, operation_id: str | None, kinds: tuple[type[Effect], ...]) -> list[Effect]:
         """The effects of those kinds whose turn it is, now that one more call of the operation has come."""
         effects = []
-        for index, fault in enumerate(self._faults):
+        for account in self.all():
+            fault = account.fault
             if fault.operation_id != operation_id or not isinstance(fault.effect, kinds):
                 continue
-            self._met[index] += 1
-            if not fault.occurrences or self._met[index] in fault.occurrences:
-                self._struck[index] = True
+            calls = account.calls + 1
+            strikes = not fault.occurrences or calls in fault.occurrences
+            self._set[account.id] = replace(account, calls=calls, struck=account.struck + strikes)
+            if strikes:
                 effects.append(fault.effect)
         return effects

@@ -3,6 +3,7 @@
 It streams: a body is passed on part by part, and kept only within the journal's limits.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +17,21 @@ from phrasim.edge.body import BodyCollector, stored_body
 from phrasim.edge.context import Tracer, handled
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Faults
 from phrasim.edge.problem import MEDIA_TYPE, problem_json
-from phrasim.journal.events import Participant, Request, Response
+from phrasim.edge.progress import REQUEST, RESPONSE, RequestEvent, RequestState, ResponseEvent, ResponseState, after
+from phrasim.journal.events import Body, Participant, Request, Response
 from phrasim.journal.recorder import Journal
 
 STORED_DIGEST = "phrasim.stored_digest"
 """The key of `scope["state"]` under which an application says the SHA-256 of the file that it is about to send."""
 
+REPLY_DROPPED = "phrasim.reply_dropped"
+"""The key of `scope["state"]` under which the server is told (True) that this request will never be answered."""
+
 _logger = logging.getLogger(__name__)
+
+
+class BrokenOffError(ConnectionAbortedError):
+    """Raised through the server, which then breaks off the connection; the journal and the log have the reason."""
 
 
 class InboundEdge:
@@ -55,11 +64,18 @@ class InboundEdge:
             await self._app(scope, receive, send)
             return
         operation = self._operation(scope["method"], scope["path"])
-        exchange = _Exchange(self._participant, scope, operation, self._stranger, self._journal, self._tracer)
+        exchange = _Exchange(
+            self._participant, scope, receive, send, operation, self._stranger, self._journal, self._tracer
+        )
         handled.set(self._tracer.handling(exchange.request_id, exchange.traceparent))
-        await self._answer(exchange, scope, receive, send)
+        await self._answer(exchange, scope)
+        if exchange.reply_dropped:
+            # The caller waits for an answer that does not come, until it loses patience.
+            scope.setdefault("state", {})[REPLY_DROPPED] = True
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
-    async def _answer(self, exchange: "_Exchange", scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, exchange: "_Exchange", scope: Scope) -> None:
         app = self._app
         for effect in self._faults.at_receiver(exchange.operation_id):
             self._journal.noted(self._participant, "fault", effect=repr(effect), request=exchange.request_id)
@@ -69,35 +85,34 @@ class InboundEdge:
                 case Answer(status):
                     app = _answering(status, "a fault answers in the place of the service")
                 case DropReply():
-                    exchange.dropped = True
+                    exchange.reply_dropped = True
                 case CutBody(after_bytes):
                     exchange.cut_after = after_bytes
         try:
-            await app(scope, exchange.receiving(receive), exchange.sending(send))
+            await app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            if exchange.cut:
+            if exchange.response == "cut":
                 raise
-            if exchange.left:
+            if exchange.response == "lost":
                 return  # The journal has the loss; that nobody is there to be answered is no failure of the service.
             _logger.exception("%s failed at %s %s", self._participant, scope["method"], scope["path"])
             self._journal.noted(self._participant, "failed", error=f"{type(error).__name__}: {error}")
-            if not exchange.answering:
-                await _answering(500, "the service failed at this request")(scope, receive, exchange.sending(send))
-            elif not exchange.complete:
-                raise
-        if exchange.dropped:
-            # The caller waits for an answer that does not come, until it loses patience.
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            if exchange.response in ("none", "held"):
+                failure = _answering(500, "the service failed at this request")
+                await failure(scope, exchange.receive, exchange.send)
+            elif exchange.response == "going" and not exchange.reply_dropped:
+                raise BrokenOffError("the service failed within the body of its answer") from error
 
 
 class _Exchange:
-    """One request and its response as they pass the receiver's edge."""
+    """One request and its response as they pass the receiver's edge; `receive` and `send` are the application's."""
 
     def __init__(
         self,
         participant: Participant,
         scope: Scope,
+        receive: Receive,
+        send: Send,
         operation: Operation | None,
         stranger: Callable[[Operation | None], Participant],
         journal: Journal,
@@ -105,6 +120,8 @@ class _Exchange:
     ) -> None:
         self._participant = participant
         self._scope = scope
+        self._receive = receive
+        self._send = send
         self._journal = journal
         self._tracer = tracer
         self._headers = _decoded(scope["headers"])
@@ -115,137 +132,118 @@ class _Exchange:
         self._foreign = known_id is None
         self.request_id = known_id or tracer.next_id()
         self._sender: Participant = stranger(operation) if self._foreign else _sender_of(self.request_id)
+        self._request: RequestState = "arriving"
         self._asked = BodyCollector(named.get("content-type"))
-        self._received = False
-        self._start: Message | None = None
-        self._answered: BodyCollector | None = None
+        self._closes = scope["http_version"] == "1.0" or "close" in named.get("connection", "").lower()
+        self._unread: list[Message] = []
+        """What was read ahead of the application."""
+        self.response: ResponseState = "none"
+        # The table lets no part pass before there is a head, and these three come with it.
+        self._start: Message
+        self._reply_headers: tuple[tuple[str, str], ...]
+        self._answered: BodyCollector
         self._response_id: str | None = None
-        self._head_sent = False
-        self.dropped = False
+        """The id of the response, once the journal has it."""
+        self._mute = scope.get("asgi", {}).get("spec_version", "2.0") in _MUTE
+        self.reply_dropped = False
+        """Whether a fault keeps the response back."""
         self.cut_after: int | None = None
-        self.cut = False
-        self.left = False
-        """Whether the caller was gone before it had sent, or was sent, everything."""
-        self.complete = False
-        """Whether the last part of the response has been sent."""
+        """The bytes after which a fault cuts the body of the response."""
         if named.get("content-length", "0") == "0" and "transfer-encoding" not in named:
-            self._receive_whole()
+            self._request_moves("end")
 
-    @property
-    def answering(self) -> bool:
-        """Whether a part of the response has been sent."""
-        return self._answered is not None
-
-    def receiving(self, receive: Receive) -> Receive:
-        """`receive` as the application gets it."""
-
-        async def received() -> Message:
-            message = await receive()
-            if message["type"] == "http.request" and not self._received:
-                if self._foreign:
-                    self._asked.add(message.get("body", b""))
-                if not message.get("more_body", False):
-                    self._receive_whole()
-            elif message["type"] == "http.disconnect" and not self._received:
-                self._received = self.left = True
-                self._journal.lost(self._message(), "the caller left before the end of the body")
+    async def receive(self) -> Message:
+        """The application's `receive`."""
+        message = self._unread.pop() if self._unread else await self._receive()
+        if message["type"] == "http.disconnect":
+            self._request_moves("leave")
             return message
+        if self._foreign and self._request == "arriving":
+            self._asked.add(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._request_moves("end")
+        return message
 
-        return received
+    async def send(self, message: Message) -> None:
+        """The application's `send`; `ConnectionResetError` once the caller has left, `BrokenOffError` at a cut."""
+        if self.response == "lost":
+            raise ConnectionResetError(_LEFT)
+        if message["type"] == "http.response.start":
+            self._response_moves("head")
+            self._start, self._reply_headers = message, _decoded(message.get("headers", ()))
+            self._answered = BodyCollector(dict(self._reply_headers).get("content-type"))
+            return
+        head = self._start if self.response == "held" else None
+        self._response_moves("part")
+        self._request_moves("answer")
+        # No answer to a HEAD has a body on the wire, whatever the application gives (RFC 9110, §9.3.2).
+        part = b"" if self._scope["method"] == "HEAD" else bytes(message.get("body", b""))
+        more = message.get("more_body", False)
+        before = self._answered.length
+        self._record(part, more=more)
+        if self.reply_dropped:
+            if not more:
+                self._response_moves("drop")
+            return
+        if self.cut_after is not None and before + len(part) > self.cut_after:
+            await self._cut(head, part[: max(0, self.cut_after - before)])
+        lingers = not more and self._closes and self._request == "unread"
+        await self._pass_on(head, part, more=more or lingers)
+        if lingers:
+            # A connection that is closed on a caller who still sends is reset, and takes the answer with it.
+            while (await self._receive()).get("more_body"):
+                pass
+            await self._pass_on(None, b"", more=False)
+        if not more:
+            self._response_moves("end")
 
-    def sending(self, send: Send) -> Send:
-        """`send` as the application gets it."""
+    def _request_moves(self, event: RequestEvent) -> None:
+        before, self._request = self._request, after(REQUEST, self._request, event)
+        if before != "arriving":
+            return
+        if self._request == "lost":
+            self._journal.lost(self._message(), "the caller left before the end of the body")
+            self._response_moves("leave")
+        else:
+            self._journal.received(self._message())
 
-        async def sent(message: Message) -> None:
-            if self.left:
-                raise ConnectionResetError("the caller has left: nobody reads this response")
-            if message["type"] == "http.response.start":
-                # It leaves with the first part of the body: until then the service may still fail, and answer 500.
-                self._start = message
-                return
-            if not self._received:
-                # An answer before the end of the body: the receiver has as much as it wanted.
-                self._receive_whole()
-            message = self._record(message)
-            self.complete = not message["more_body"]
-            if self.dropped:
-                return
-            try:
-                if not self._head_sent:
-                    assert self._start is not None
-                    await send(self._start)
-                await send(message)
-                self._head_sent = True
-            except OSError as error:
-                self._lose_response(str(error))
-                raise
-            if self.cut:
-                if self._foreign:
-                    self._lose_response("a fault cut the body")
-                raise _CutError("a fault cuts the body here")
-
-        return sent
+    def _response_moves(self, event: ResponseEvent) -> None:
+        self.response = after(RESPONSE, self.response, event)
 
     def _message(self) -> str | Request:
         if not self._foreign:
             return self.request_id
-        query = self._scope["query_string"].decode("latin-1")
+        # As it stood on the wire: in `path` the percent-encoding is undone.
+        target, query = self._scope["raw_path"].decode("latin-1"), self._scope["query_string"].decode("latin-1")
         return Request(
             id=self.request_id,
             sender=self._sender,
             receiver=self._participant,
             operation_id=self.operation_id,
             method=self._scope["method"],
-            target=self._scope["path"] + (f"?{query}" if query else ""),
+            target=target + (f"?{query}" if query else ""),
             headers=self._headers,
             body=self._asked.body(),
         )
 
-    def _lose_response(self, reason: str) -> None:
-        """The caller did not get the whole response; a simulated one that had its head says so itself."""
-        self.left = True
-        if self._response_id is None:
-            if self._head_sent and not self._foreign:
-                return
-            assert self._start is not None
-            assert self._answered is not None
-            self._send_response(_decoded(self._start.get("headers", ())), self._answered.body())
-        reply = self._tracer.correlation.reply(self.request_id)
-        if reply is not None:
-            self._journal.lost(reply, reason)
-
-    def _receive_whole(self) -> None:
-        self._received = True
-        self._journal.received(self._message())
-
-    def _record(self, message: Message) -> Message:
-        """Count a part of the response, record the response where it is known, and cut it where a fault says."""
-        assert self._start is not None, "an application sent a body before the head of its response"
-        headers = _decoded(self._start.get("headers", ()))
-        named = dict(headers)
-        part, more = bytes(message.get("body", b"")), message.get("more_body", False)
-        if self._answered is None:
-            self._answered = BodyCollector(named.get("content-type"))
-        before = self._answered.length
+    def _record(self, part: bytes, *, more: bool) -> None:
+        """Count a part of the response, and record the response where it is known."""
         stored = self._scope.get("state", {}).get(STORED_DIGEST)
         if stored is None:
             self._answered.add(part)
         else:
             self._answered.length += len(part)
-        if self._response_id is None and (stored is not None or not more):
-            body = self._answered.body() if stored is None else stored_body(int(named["content-length"]), stored)
-            self._send_response(headers, body)
-        if self.cut_after is not None and before + len(part) > self.cut_after and not self.dropped:
-            self.cut = True
-            part, more = part[: max(0, self.cut_after - before)], True
-            if self._response_id is None:
-                self._send_response(headers, self._answered.body())
-        return {"type": "http.response.body", "body": part, "more_body": more}
+        if self._response_id is not None:
+            return
+        if stored is not None:
+            self._respond(stored_body(int(dict(self._reply_headers)["content-length"]), stored))
+        elif not more:
+            self._respond(self._answered.body())
 
-    def _send_response(self, headers: tuple[tuple[str, str], ...], body: Any) -> None:
-        assert self._start is not None
+    def _respond(self, body: Body) -> None:
+        """Record the response."""
         self._response_id = self._tracer.next_id()
-        if not self.dropped:
+        if not self.reply_dropped:
             self._tracer.correlation.answered(self.request_id, self._response_id)
         self._journal.sent(
             Response(
@@ -256,16 +254,76 @@ class _Exchange:
                 cause=self.request_id,
                 reply_to=self.request_id,
                 status=self._start["status"],
-                headers=headers,
+                headers=self._reply_headers,
                 body=body,
             )
         )
-        if self.dropped:
+        if self.reply_dropped:
             self._journal.lost(self._response_id, "a fault dropped the reply")
 
+    async def _pass_on(self, head: Message | None, part: bytes, *, more: bool) -> None:
+        """Hand a part to the server, the first one behind the head; `OSError` if the caller has left."""
+        try:
+            if self._mute and self._caller_has_left():
+                raise ConnectionResetError(_LEFT)
+            if head is not None:
+                await self._send(head)
+            await self._send({"type": "http.response.body", "body": part, "more_body": more})
+        except OSError as error:
+            self._response_moves("leave")
+            # A simulated caller that had the head says of a response that is not recorded yet that it is lost.
+            if self._response_id is not None or head is not None or self._foreign:
+                self._lose_response(str(error))
+            raise
+        if self._mute and more:
+            # Its `send` need not wait for anything, and the loop learns between two parts only that the caller left.
+            await asyncio.sleep(0)
 
-class _CutError(ConnectionAbortedError):
-    """Raised through the server, which then breaks off the connection."""
+    async def _cut(self, head: Message | None, part: bytes) -> None:
+        """Send what is left of a part, and break off: `BrokenOffError`."""
+        if self._response_id is None:
+            self._respond(self._answered.body())
+        await self._pass_on(head, part, more=True)
+        self._response_moves("cut")
+        if self._foreign:
+            self._lose_response("a fault cut the body")
+        raise BrokenOffError("a fault cuts the body here")
+
+    def _lose_response(self, reason: str) -> None:
+        if self._response_id is None:
+            self._respond(self._answered.body())
+        reply = self._tracer.correlation.reply(self.request_id)
+        if reply is not None:
+            self._journal.lost(reply, reason)
+
+    def _caller_has_left(self) -> bool:
+        """Whether a server that does not say so in `send` would say so in `receive`."""
+        if self._request != "whole":
+            return False  # What is there to be read is the application's, and there may be much of it.
+        message = _at_hand(self._receive)
+        if message is None or message["type"] == "http.disconnect":
+            return message is not None
+        self._unread.append(message)
+        return False
+
+
+_LEFT = "the caller has left: nobody reads this response"
+
+
+_MUTE = ("2.0", "2.1", "2.2", "2.3")
+"""The versions of ASGI whose `send` does nothing once the caller has left; since 2.4 it raises an OSError."""
+
+
+def _at_hand(receive: Receive) -> Message | None:
+    """The next message, if there is one to be had without waiting."""
+    waiting = receive().__await__()
+    try:
+        next(waiting)
+    except StopIteration as done:
+        message: Message = done.value
+        return message
+    waiting.close()
+    return None
 
 
 def _sender_of(message_id: str) -> Participant:

@@ -7,6 +7,7 @@ import httpx
 
 from phrasim import __version__
 from phrasim.documents import Operation
+from phrasim.edge.addresses import Addresses
 from phrasim.edge.body import BodyCollector, journal_body, stored_body
 from phrasim.edge.context import Tracer
 from phrasim.edge.faults import Duplicate, Faults, Refuse
@@ -15,6 +16,9 @@ from phrasim.journal.recorder import Journal
 
 FILE_DIGEST = "phrasim.file_digest"
 """The key of a request's `extensions` under which a client says the SHA-256 of the file that the body streams."""
+
+NO_ANSWER = "no answer"
+"""The note of a sender whose request may have arrived, and that has no answer to it."""
 
 
 class OutboundEdge(httpx.AsyncBaseTransport):
@@ -25,7 +29,7 @@ class OutboundEdge(httpx.AsyncBaseTransport):
         participant: Participant,
         inner: httpx.AsyncBaseTransport,
         *,
-        receiver: Callable[[httpx.URL], Participant | None],
+        addresses: Addresses,
         operation: Callable[[Participant, str, str], Operation | None],
         journal: Journal,
         tracer: Tracer,
@@ -33,7 +37,7 @@ class OutboundEdge(httpx.AsyncBaseTransport):
     ) -> None:
         self._participant = participant
         self._inner = inner
-        self._receiver = receiver
+        self._addresses = addresses
         self._operation = operation
         self._journal = journal
         self._tracer = tracer
@@ -41,12 +45,16 @@ class OutboundEdge(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As `inner`; what is raised is noted and raised again."""
-        receiver = self._receiver(request.url)
-        if receiver is None:
+        found = self._addresses.at(request.url)
+        if found is None:
             # It is a message to nobody, and so no message of the journal.
             self._journal.noted(self._participant, "nobody there", host=request.url.host)
-            raise httpx.ConnectError(f"no participant of this run answers at {request.url.host!r}", request=request)
-        operation = self._operation(receiver, request.method, request.url.path)
+            asked = request.url.copy_with(raw_path=b"/")
+            raise httpx.ConnectError(
+                f"no participant of this run answers at {asked}; they answer at {self._addresses}", request=request
+            )
+        receiver, path = found
+        operation = self._operation(receiver, request.method, path)
         operation_id = operation.operation_id if operation else None
         for effect in self._faults.at_sender(operation_id):
             self._journal.noted(self._participant, "fault", effect=repr(effect))
@@ -99,7 +107,7 @@ class OutboundEdge(httpx.AsyncBaseTransport):
             self._journal.lost(message.id, reason)
         else:
             # The request may have arrived, and its answer may yet come: nobody here can know.
-            self._journal.noted(self._participant, "no answer", request=message.id, reason=reason)
+            self._journal.noted(self._participant, NO_ANSWER, request=message.id, reason=reason)
 
 
 class _Contents(httpx.AsyncByteStream):

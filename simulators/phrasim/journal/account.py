@@ -58,7 +58,8 @@ def _reasons(one: ArrowVerdict, verdict: CommitVerdict) -> list[str]:
         reasons.append(f"came after {one.should_precede.number} {one.should_precede.label!r}, which should follow it")
     if one.repeats:
         times = ", ".join(f"{_line(repeat)} at {seconds(repeat.at)}" for repeat in one.repeats)
-        reasons.append(f"came again, and not by redelivery: {times}")
+        by = "perhaps by a redelivery, which nobody saw" if one.mark == "walked" else "and not by redelivery"
+        reasons.append(f"came again, {by}: {times}")
     if one.mark == "unreachable":
         reasons.append("nothing that phraseanet had named the commit's id: a commit_id beside the token would have")
     if one.mark == "unobserved":
@@ -87,7 +88,8 @@ def _sum(verdict: CommitVerdict) -> str:
     walked = sum(one.mark == "walked" for one in verdict.arrows)
     said = f"{walked} of {len(verdict.arrows)} arrows walked"
     if verdict.unobserved:
-        said += f", {len(verdict.unobserved)} unobserved"
+        numbers = ", ".join(str(one.arrow.number) for one in verdict.unobserved)
+        said += f", {len(verdict.unobserved)} unobserved ({numbers})"
     if verdict.conforms or not verdict.found:
         return said
     broken = ", ".join(f"{one.arrow.number} {one.mark}" for one in verdict.broken)

@@ -261,8 +261,10 @@ def _attribute_publisher_requests(trace: Trace, commits: Commits) -> None:
     """Join each request for a publisher with a commit of that publisher.
 
     Where a publisher has several, the cause decides; without one, a request is for the commit that was delivered first
-    and whose publisher nobody asked for since.
+    and whose publisher nobody asked for since. Where nothing names any publisher, as between an external upload service
+    and an external Phraseanet, a request is for the first commit for which there was none.
     """
+    nameless = all(commit.publisher is None for commit in commits.all)
     waiting: dict[Commit, None] = {}
     left: list[Sighting] = []
     for sighting in trace.sightings:
@@ -281,7 +283,7 @@ def _attribute_publisher_requests(trace: Trace, commits: Commits) -> None:
         if not sighting.refused and not sighting.lost:
             waiting.pop(chosen, None)
     for sighting in left:
-        of_publisher = commits.of_publisher(sighting.parameters["id"])
+        of_publisher = commits.all if nameless else commits.of_publisher(sighting.parameters["id"])
         lacking = [commit for commit in of_publisher if not commit.about(("getPublisherInfo", "request", None))]
         before = [commit for commit in of_publisher if _delivered_before(commit, sighting)]
         for commit in lacking[:1] or before[-1:] or of_publisher[:1]:

@@ -4,7 +4,8 @@ A request is the arrow if it was sent, or received where its sender is not obser
 is another arrow's business. A message that was lost walks nothing. The order is partial: the stages as drawn, uploads
 free among each other, the downloads of different assets too.
 
-A redelivery opens a new attempt: what follows the delivery is judged on the last one. A poll counts only if its answer
+A redelivery opens a new attempt: what follows the delivery is judged on the last one. Where nobody saw the deliveries,
+since both their ends are external, what follows may come again. A poll counts only if its answer
 lists the commit and the commit's message was published after it: the others are ticks of a timer.
 """
 
@@ -35,13 +36,13 @@ def conform(
 ) -> list[CommitVerdict]:
     """Hold each commit of a trace, or the one with the id `commit`, to the sequence of a section.
 
-    Without any such commit there is one verdict, every arrow of which is missing. `external` are the participants that
+    Without any such commit there is one verdict, no arrow of which is walked. `external` are the participants that
     phrasim did not play. Raises `DocumentError` where the section's drawing cannot be bound.
     """
     sequence = bind(section)
     trace = Trace(events)
     chosen = [verdict for verdict in judge(sequence, trace, external) if commit in (None, verdict.commit_id)]
-    return chosen or [_nothing(sequence, trace, commit)]
+    return chosen or [_nothing(sequence, trace, commit, external)]
 
 
 def judge(sequence: BoundSequence, trace: Trace, external: AbstractSet[Participant] = _NOBODY) -> list[CommitVerdict]:
@@ -51,9 +52,14 @@ def judge(sequence: BoundSequence, trace: Trace, external: AbstractSet[Participa
     return [_Judge(sequence, trace, one, pool, external).verdict() for one in commits]
 
 
-def _nothing(sequence: BoundSequence, trace: Trace, commit: str | None) -> CommitVerdict:
+def _nothing(
+    sequence: BoundSequence, trace: Trace, commit: str | None, external: AbstractSet[Participant]
+) -> CommitVerdict:
     arrows = sequence.arrows([""] * sequence.drawn_assets())
-    missing = tuple(ArrowVerdict(arrow, "missing", _expected(arrow, None)) for arrow in arrows)
+    missing = tuple(
+        ArrowVerdict(arrow, "unobserved" if _unobserved(arrow, external) else "missing", _expected(arrow, None))
+        for arrow in arrows
+    )
     apart = tuple(_apart(trace.sightings, frozenset()))
     return CommitVerdict(sequence.title, False, commit, (), missing, (), apart)
 
@@ -240,15 +246,20 @@ class _Judge:
         expected = _expected(arrow, self._commit)
         if not sightings:
             return ArrowVerdict(arrow, self._why_missing(arrow), expected, closest=self._closest(arrow, expected))
-        mark: Mark = "repeated" if len(sightings) > 1 else "walked"
+        mark: Mark = "repeated" if len(sightings) > 1 and not self._may_come_again(arrow) else "walked"
         follow, precede = None, None
         if arrow.number in blamed:
             mark = "out of order"
             follow, precede = blamed[arrow.number]
         return ArrowVerdict(arrow, mark, expected, sightings[0], tuple(sightings[1:]), None, follow, precede)
 
+    def _may_come_again(self, arrow: Arrow) -> bool:
+        """Whether a redelivery that nobody could see may be behind a repetition."""
+        delivery = self._delivery
+        return delivery is not None and _unobserved(delivery, self._external) and arrow.group > delivery.group
+
     def _why_missing(self, arrow: Arrow) -> Mark:
-        if arrow.kind.sender in self._external and arrow.kind.receiver in self._external:
+        if _unobserved(arrow, self._external):
             return "unobserved"
         if arrow.kind.operation_id == "acknowledgeCommit" and not self._commit.id_was_told:
             return "unreachable"
@@ -271,6 +282,11 @@ class _Judge:
             if likely and (best is None or score > best[0]):
                 best = score, one
         return best[1] if best else None
+
+
+def _unobserved(arrow: Arrow, external: AbstractSet[Participant]) -> bool:
+    """Whether an arrow goes from one external participant to another, where nobody looks."""
+    return arrow.kind.sender in external and arrow.kind.receiver in external
 
 
 def _walks(sighting: Sighting, arrow: Arrow) -> bool:

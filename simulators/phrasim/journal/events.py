@@ -138,11 +138,13 @@ class Header(_Value, frozen=True, kw_only=True, omit_defaults=False):
     version: str
     """The version of phrasim that made the trace."""
     wire: Literal["in-process", "loopback"]
+    external: tuple[Participant, ...] = ()
+    """The participants that phrasim did not play, real ones that it reached by URL or was called by."""
     profile: str
     seed: int
     tokens: Literal["redacted", "shown"]
     scenario: str
-    """The text of the scenario."""
+    """The text of the scenario; empty where none was played."""
     given: bool = False
     """Whether the files are the user's own, in the place of the scenario's."""
     files: tuple[File, ...]

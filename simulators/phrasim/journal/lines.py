@@ -38,8 +38,11 @@ class LineWriter:
         self._secret_fields = secret_fields
 
     def header(self) -> bytes:
-        """The first line of the trace."""
-        return _encoder.encode(self._header) + b"\n"
+        """The first line of the trace; where nobody was external it does not say so."""
+        line = msgspec.to_builtins(self._header)
+        if not self._header.external:
+            del line["external"]
+        return _encoder.encode(line) + b"\n"
 
     def line(self, event: Event) -> bytes:
         """One event as a line."""
@@ -95,7 +98,7 @@ def write_trace(path: Path, content: bytes) -> None:
     if target.is_symlink() or (path.exists() and not path.is_file()):  # a link is left only of a circle of links
         path.write_bytes(content)
         return
-    if _is_standard_output(path):
+    if is_standard_output(path):
         with path.open("ab") as file:
             file.write(content)
         return
@@ -108,7 +111,7 @@ def write_trace(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _is_standard_output(path: Path) -> bool:
+def is_standard_output(path: Path) -> bool:
     """Whether `path` is the very file that the process prints to, as `/dev/stdout` is under a redirection."""
     try:
         return os.path.samestat(path.stat(), os.fstat(1))

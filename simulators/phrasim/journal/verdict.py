@@ -19,8 +19,9 @@ class ArrowVerdict:
     """One arrow and what became of it.
 
     `expected` is the line that its message has (a request line, a status, a queue), as far as the trace tells its ids.
-    `message` walked it; `repeats` did so again. `closest` is the message that came closest to a missing one. An
-    arrow out of order came before `should_follow`, or after `should_precede`.
+    `message` walked it; `repeats` did so again, which is no fault where the mark is `walked` all the same: a redelivery
+    that nobody saw may be why. `closest` is the message that came closest to a missing one. An arrow out of order came
+    before `should_follow`, or after `should_precede`.
     """
 
     arrow: Arrow

@@ -14,6 +14,10 @@ from phrasim.phraseanet.state import PhraseanetState
 from phrasim.phraseanet.wire import Handover, from_listing
 
 
+class PollFailed(Exception):
+    """A poll came to nothing; the message says why."""
+
+
 class Poller:
     """Asks `GET /commits` every `interval` seconds, the first time after one interval (A14)."""
 
@@ -42,30 +46,34 @@ class Poller:
             await self._clock.sleep(self._interval)
             try:
                 await self.poll()
-            except (httpx.HTTPError, TokenRefused, BrokerError) as error:
-                self._note("poll failed", reason=f"{type(error).__name__}: {error}")
+            except PollFailed as failed:
+                self._note("poll failed", reason=str(failed))
 
-    async def poll(self) -> None:
-        """Ask once and hand on each commit that is new here (A30)."""
-        answer = await self._token.get(self._upload, "/commits")
+    async def poll(self) -> int:
+        """Ask once and hand on each commit that is new here (A30); how many those were. Raises `PollFailed`."""
+        try:
+            answer = await self._token.get(self._upload, "/commits")
+        except (httpx.HTTPError, TokenRefused) as error:
+            raise PollFailed(f"{type(error).__name__}: {error}") from error
         if answer.status_code != 200:
-            self._note("poll failed", reason=f"the upload service answered {answer.status_code}")
-            return
+            raise PollFailed(f"the upload service answered {answer.status_code}")
+        accepted = 0
         for handover in self._listed(answer):
             if not self._state.accept(handover):
                 continue
             try:
                 await self._queue.put(handover)
-            except BrokerError:
+            except BrokerError as error:
                 self._state.forget(handover)
-                raise
+                raise PollFailed(f"{type(error).__name__}: {error}") from error
+            accepted += 1
+        return accepted
 
     def _listed(self, answer: httpx.Response) -> list[Handover]:
-        """The commits of a listing; none, and a note, where it is not the listing that upload.yaml describes."""
+        """The commits of a listing; `PollFailed` where it is not the listing that upload.yaml describes."""
         base_url = str(self._upload.base_url).rstrip("/")
         try:
             items = msgspec.json.decode(answer.content, type=list[dict[str, Any]])
             return [from_listing(item, base_url) for item in items]
-        except (ValueError, KeyError, RecursionError) as error:
-            self._note("poll failed", reason=f"the listing cannot be read: {type(error).__name__}: {error}")
-            return []
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise PollFailed(f"the listing cannot be read: {type(error).__name__}: {error}") from error

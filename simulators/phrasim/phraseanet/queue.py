@@ -32,6 +32,14 @@ class IngestQueue:
         """The deliveries, one at a time (§4.3: the deployed prefetch is the number of processes, 1)."""
         return await self._client.consume(self._messages.channels[MAIN].queue, prefetch=1)
 
+    async def stop(self) -> None:
+        """Consume no more: the deliveries end with those that were made already."""
+        await self._client.cancel()
+
+    async def leave(self) -> None:
+        """Leave the broker; what nobody has acknowledged goes back to its queue."""
+        await self._client.close()
+
     async def done(self, incoming: Incoming) -> None:
         """The work on a delivery is done."""
         await self._client.acknowledge(incoming)

@@ -50,7 +50,10 @@ class Worker:
         self._note = note
 
     async def run(self) -> None:
-        """Work until the queue is gone. A delivery is acknowledged only when its work is done or handed on (A34)."""
+        """Work until it is stopped or the queue is gone.
+
+        A delivery is acknowledged only when its work is done or handed on (A34).
+        """
         async for incoming in await self._queue.consume():
             handled.set(incoming.handled)
             try:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from phrasim.documents import messages, operations
 from phrasim.journal.account import seconds
-from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Publish, Request, Response, Sent
+from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Publish, Received, Request, Response, Sent
 from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
 
 Style = Literal["plain", "heading", "arrow", "aside", "bad", "good"]
@@ -57,9 +57,9 @@ def printable(name: str) -> str:
 
 
 def event_lines(event: Event) -> Iterator[Line]:
-    """One event of the journal as an arrow; a receipt says nothing new."""
+    """One event of the journal as an arrow; the receipt of what was seen to be sent says nothing new."""
     match event:
-        case Sent(message=message) if shown(message):
+        case Sent(message=message) | Received(message=message) if not isinstance(message, str) and shown(message):
             label = label_of(message)
             ends = f"{message.sender} -> {message.receiver}"
             text = f"{seconds(event.at):>10}  {ends:24}  {label or '':30}  {wire_of(message)}"

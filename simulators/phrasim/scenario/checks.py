@@ -4,11 +4,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from phrasim.documents import Messages, messages
+from phrasim.documents import Messages, messages, operations
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
 from phrasim.journal.document import Section
-from phrasim.journal.events import Delivery, Event, Noted, Publish, Request, Response, Sent
+from phrasim.journal.events import (
+    Delivery,
+    Event,
+    Message,
+    Noted,
+    Participant,
+    Publish,
+    Received,
+    Request,
+    Response,
+    Sent,
+)
 from phrasim.journal.sequence import label_key
 from phrasim.journal.sightings import json_of
 from phrasim.journal.verdict import CommitVerdict
@@ -24,9 +35,10 @@ from phrasim.testbed import Testbed
 def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Iterable[Verdict]:
     """The verdict on each expectation of the scenario, and on what is expected of every run.
 
-    Raises `DocumentError` where the scenario's document cannot be read.
+    With external participants some expectations are `unobserved`; others are judged by what passed the edges. Raises
+    `DocumentError` where the scenario's document cannot be read.
     """
-    expect, events = scenario.expect, testbed.journal.events
+    expect, events, external = scenario.expect, testbed.journal.events, testbed.network.external
     yield messages_as_specified(events, testbed.setting.profile)
     if scenario.faults:
         idle = [f"{fault.operation_id}: {fault.effect!r} met no call" for fault in testbed.faults.idle()]
@@ -34,36 +46,26 @@ def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Ite
     if expect.sequence is not None:
         assert scenario.document is not None, "the loader holds a sequence to its document"
         section = drawn_section(scenario.document, Path(scenario.file).parent)
-        yield sequence(events, section, expect.sequence)
+        yield from sequence(events, section, expect.sequence, external)
     if expect.records is not None:
         yield records(testbed, files if expect.records != "none" else ())
     if expect.commits:
-        held = testbed.upload.commits
-        found = {"count": len(held), "acknowledged": sum(commit.acknowledged for commit in held)}
-        yield _counts("commits", expect.commits, found)
+        yield commits(testbed, expect.commits)
     if expect.executions is not None:
-        deliveries = sum(isinstance(event, Sent) and isinstance(event.message, Delivery) for event in events)
-        yield _equal("executions of the work", expect.executions, deliveries)
+        yield executions(testbed, expect.executions)
     if expect.queues:
-        core = testbed.broker.core
-        found = {
-            name: queue.ready_count + queue.unacked_count
-            for name, queue in core.queues.items()
-            if name in expect.queues
-        }
-        yield _counts("queues", expect.queues, found)
+        yield queues(testbed, expect.queues)
     if expect.refusals:
-        yield refusals(events, expect.refusals)
+        yield from refusals(events, expect.refusals, external)
 
 
 def messages_as_specified(events: Iterable[Event], profile: Profile) -> Verdict:
-    """Every message of a simulated service is as openapi/ says; a user may say what they like, and so may a fault."""
+    """Every message of a service is as openapi/ says; a user may say what they like, and so may a fault."""
     spoiled = {event.details.get("request") for event in events if isinstance(event, Noted) and event.note == "fault"}
     wrong: list[str] = []
     count = 0
-    for event in events:
-        message = event.message if isinstance(event, Sent) else None
-        if message is None or (isinstance(message, Response) and message.reply_to in spoiled):
+    for message in seen_messages(events):
+        if isinstance(message, Response) and message.reply_to in spoiled:
             continue
         found = _violations(message, profile)
         if found is not None:
@@ -72,33 +74,95 @@ def messages_as_specified(events: Iterable[Event], profile: Profile) -> Verdict:
     return Verdict(f"messages as specified ({count})", "broken" if wrong else "held", tuple(wrong))
 
 
-def sequence(events: Sequence[Event], section: Section, exceptions: Mapping[str, tuple[str, ...]]) -> Verdict:
-    """The run walks the arrows of the section in their order, with the exceptions that are expected."""
-    verdicts = conform(section, events)
+def seen_messages(events: Iterable[Event]) -> Iterable[Message]:
+    """Each message that was sent, or received of an external participant, whose sending nobody sees."""
+    for event in events:
+        if isinstance(event, Sent | Received) and not isinstance(event.message, str):
+            yield event.message
+
+
+def sequence(
+    events: Sequence[Event],
+    section: Section,
+    exceptions: Mapping[str, tuple[str, ...]],
+    external: tuple[Participant, ...] = (),
+) -> Iterable[Verdict]:
+    """The run walks the arrows of the section in their order, with the exceptions that are expected.
+
+    An arrow between two external participants is a verdict of its own: unobserved.
+    """
+    verdicts = conform(section, events, external=frozenset(external))
     lines: list[str] = []
     for verdict in verdicts:
         if not _as_expected(verdict, exceptions):
             lines += account(verdict)
     walked = "; ".join(_walked(verdict) for verdict in verdicts)
     expected = "sequence: walked" + "".join(f", {mark}: {', '.join(labels)}" for mark, labels in exceptions.items())
-    return Verdict(f"{expected} ({walked})", "broken" if lines else "held", tuple(lines))
+    yield Verdict(f"{expected} ({walked})", "broken" if lines else "held", tuple(lines))
+    for one in (one for verdict in verdicts for one in verdict.unobserved):
+        kind = one.arrow.kind
+        why = f"{kind.sender} and {kind.receiver} are external"
+        yield Verdict(f"arrow {one.arrow.number}, {one.arrow.label}", "unobserved", (why,))
 
 
 def records(testbed: Testbed, files: Sequence[RunFile]) -> Verdict:
     """Phraseanet has one record for each file, of the same size and digest, and no other."""
+    expected = f"records: one for each file, same bytes ({len(files)})" if files else "records: none"
+    if "phraseanet" in testbed.network.external:
+        return _unobserved(expected, "Phraseanet is external: what it makes of the files cannot be seen")
     wanted = Counter((file.name, file.size, file.sha256) for file in files)
     found = Counter((one.original_name, one.size, one.sha256) for one in testbed.phraseanet.records)
     lines = [f"missing: {_file_text(*one)}" for one in (wanted - found).elements()]
     lines += [f"not expected: {_file_text(*one)}" for one in (found - wanted).elements()]
-    expected = f"records: one for each file, same bytes ({len(files)})" if files else "records: none"
     return Verdict(expected, "broken" if lines else "held", tuple(lines))
 
 
-def refusals(events: Iterable[Event], expected: Mapping[str, tuple[int, ...]]) -> Verdict:
+def commits(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
+    """How many commits there are, and how many of them are acknowledged.
+
+    An external upload service is not asked: what it answered to those who commit and acknowledge is counted.
+    """
+    if "upload" not in testbed.network.external:
+        held = testbed.upload.commits
+        found = {"count": len(held), "acknowledged": sum(commit.acknowledged for commit in held)}
+        return _counts("commits", expected, found)
+    exchanges = [one for one in Exchanges(testbed.journal.events).all if one.succeeded]
+    acknowledged = {one.request.target for one in exchanges if one.request.operation_id == "acknowledgeCommit"}
+    found = {
+        "count": sum(one.request.operation_id == "commitAssets" for one in exchanges),
+        "acknowledged": len(acknowledged),
+    }
+    if "phraseanet" in testbed.network.external and "acknowledged" in expected:
+        told = ", ".join(f"{name} {number}" for name, number in expected.items())
+        return _unobserved(f"commits: {told}", "the upload service and Phraseanet are external: nobody here sees it")
+    return _counts("commits", expected, found)
+
+
+def executions(testbed: Testbed, expected: int) -> Verdict:
+    """How often the work was begun: once for each delivery."""
+    if "broker" in testbed.network.external:
+        return _unobserved(f"executions of the work: {expected}", "Phraseanet and its broker are external")
+    deliveries = sum(isinstance(message, Delivery) for message in seen_messages(testbed.journal.events))
+    return _equal("executions of the work", expected, deliveries)
+
+
+def queues(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
+    """How many messages lie in each queue, those that somebody works on included."""
+    if "broker" in testbed.network.external:
+        told = ", ".join(f"{name} {number}" for name, number in expected.items())
+        return _unobserved(f"queues: {told}", "the broker is Phraseanet's, which is external")
+    found = {name: queue.ready_count + queue.unacked_count for name, queue in testbed.broker.core.queues.items()}
+    return _counts("queues", expected, found)
+
+
+def refusals(
+    events: Iterable[Event], expected: Mapping[str, tuple[int, ...]], external: tuple[Participant, ...] = ()
+) -> Iterable[Verdict]:
     """The refusals that the calls of each operation got, in the order of the calls."""
     exchanges = Exchanges(events).all
     lines = []
-    for operation_id, statuses in expected.items():
+    seen = {name: statuses for name, statuses in expected.items() if not _ends(name) <= frozenset(external)}
+    for operation_id, statuses in seen.items():
         found = tuple(
             exchange.response.status
             for exchange in exchanges
@@ -106,8 +170,22 @@ def refusals(events: Iterable[Event], expected: Mapping[str, tuple[int, ...]]) -
         )
         if found != statuses:
             lines.append(f"{operation_id}: expected {_statuses(statuses)}, found {_statuses(found)}")
-    told = "; ".join(f"{operation_id} {_statuses(statuses)}" for operation_id, statuses in expected.items())
-    return Verdict(f"refusals: {told}", "broken" if lines else "held", tuple(lines))
+    if seen:
+        told = "; ".join(f"{operation_id} {_statuses(statuses)}" for operation_id, statuses in seen.items())
+        yield Verdict(f"refusals: {told}", "broken" if lines else "held", tuple(lines))
+    for operation_id in (name for name in expected if name not in seen):
+        told = f"refusals: {operation_id} {_statuses(expected[operation_id])}"
+        yield _unobserved(told, f"{' and '.join(sorted(_ends(operation_id)))} are external")
+
+
+def _unobserved(expectation: str, why: str) -> Verdict:
+    return Verdict(expectation, "unobserved", (why,))
+
+
+def _ends(operation_id: str) -> frozenset[str]:
+    """Who calls an operation, and who answers it."""
+    operation = operations()[operation_id]
+    return frozenset(end for end in (operation.participant, operation.caller) if end is not None)
 
 
 def _violations(message: object, profile: Profile) -> list[str] | None:
@@ -143,6 +221,7 @@ def _message_violations(message: Publish | Delivery, document: Messages) -> list
 def _as_expected(verdict: CommitVerdict, exceptions: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether the arrows that are not simply walked are those that the scenario names, each in the way it names."""
     expected = {(mark, label_key(label)) for mark, labels in exceptions.items() for label in labels}
+    expected -= {(mark, label_key(one.arrow.kind.label)) for one in verdict.unobserved for mark, _ in expected}
     found = {(one.mark, label_key(one.arrow.kind.label)) for one in verdict.broken}
     return found == expected and (verdict.found or bool(exceptions))
 

@@ -1,27 +1,13 @@
 """The files of a run: the scenario's own, made ones, or the user's; each known by name, size and SHA-256."""
 
 import hashlib
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from phrasim.journal.events import File
 from phrasim.scenario.model import GivenFile
-
-PART_BYTES = 256 * 1024
-"""Bytes that are read or made at a time."""
-
-_BLOCK_BYTES = 64 * 1024
-"""Bytes of a made file that are random; they repeat."""
-
-_SIGNATURES = {
-    "application/octet-stream": b"\x00phrasim made this file\x00",
-    "application/pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
-    "image/jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00",
-    "image/png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00",
-    "text/plain": b"This file was made by phrasim.\n",
-}
+from phrasim.testbed.content import MadeContent, parts_of
 
 
 class FileError(ValueError):
@@ -36,7 +22,7 @@ class RunFile:
     size: int
     sha256: str
     path: Path | None
-    made: "MadeContent | None"
+    made: MadeContent | None
 
     def parts(self) -> Iterator[bytes]:
         """The content, part by part."""
@@ -44,34 +30,12 @@ class RunFile:
             yield from self.made.parts()
             return
         assert self.path is not None
-        yield from _parts_of(self.path)
+        yield from parts_of(self.path)
 
     @property
     def recorded(self) -> File:
         """How the file stands in a trace."""
         return File(name=self.name, size=self.size, sha256=self.sha256)
-
-
-@dataclass(frozen=True, slots=True)
-class MadeContent:
-    """Content of `size` bytes that looks like `mime_type`: its signature, then a random block that repeats."""
-
-    seed: str
-    size: int
-    mime_type: str
-
-    def parts(self) -> Iterator[bytes]:
-        """The content, part by part, the same for the same seed."""
-        chance = random.Random(self.seed)
-        block = chance.randbytes(_BLOCK_BYTES)
-        if self.mime_type == "text/plain":
-            block = block.hex().encode()
-        part = _SIGNATURES[self.mime_type]
-        left = self.size
-        while left > 0:
-            yield part[:left]
-            left -= len(part)
-            part = block
 
 
 def scenario_files(given: Sequence[GivenFile], folders: Sequence[Path], seed: int) -> tuple[RunFile, ...]:
@@ -146,7 +110,7 @@ def _on_disk(name: str, path: Path) -> RunFile:
     if not path.is_file():
         raise FileError(f"{str(path)!r} is no file" if path.exists() else f"there is no file {str(path)!r}")
     try:
-        size, sha256 = _digest(_parts_of(path))
+        size, sha256 = _digest(parts_of(path))
     except OSError as error:
         raise FileError(f"reading {str(path)!r}: {error.strerror}") from error
     if not _is_utf8(name):
@@ -159,12 +123,6 @@ def _on_disk(name: str, path: Path) -> RunFile:
 def _is_utf8(name: str) -> bool:
     """Whether a file name was read without the stand-ins for foreign bytes (PEP 383)."""
     return not any("\ud800" <= sign <= "\udfff" for sign in name)
-
-
-def _parts_of(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while part := file.read(PART_BYTES):
-            yield part
 
 
 def _digest(parts: Iterator[bytes]) -> tuple[int, str]:

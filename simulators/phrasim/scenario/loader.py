@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from phrasim.documents import DocumentError, load_with_lines
+from phrasim.documents.quantity import seconds, size_bytes
 from phrasim.documents.yaml_text import read_text
-from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Effect, Fault, Refuse
+from phrasim.edge.fault_reading import fault_of
 from phrasim.scenario.model import Call, Expect, Given, GivenFile, Scenario, Step, TokenBearer, Wait, WaitFor
-from phrasim.scenario.problems import EFFECTS, Problems
-from phrasim.scenario.quantity import seconds, size_bytes
-
-__all__ = ["EFFECTS", "ScenarioError", "load_scenario", "parse_scenario"]
+from phrasim.scenario.problems import ScenarioProblems
 
 _ALL_WIRES = ("in-process", "loopback")
 
@@ -42,14 +40,14 @@ def parse_scenario(text: str, file: str, folder: Path | None = None) -> Scenario
         value, lines = load_with_lines(text, file)
     except DocumentError as error:
         raise ScenarioError([error]) from error
-    reader = Problems(file, lines)
+    reader = ScenarioProblems(file, lines)
     reader.hold_to_json(value)
     reader.hold_to_schema(value)
     reader.hold_to_sense(value)
     if folder is not None:
         reader.hold_to_document(value, folder)
     if reader.problems:
-        raise ScenarioError(sorted(reader.problems, key=lambda problem: problem.line))
+        raise ScenarioError(reader.by_line())
     return _scenario(value, text, file)
 
 
@@ -65,7 +63,7 @@ def _scenario(value: Mapping[str, Any], text: str, file: str) -> Scenario:
         why=value.get("why"),
         mode=value["mode"],
         given=_given(value.get("given", {})),
-        faults=tuple(map(_fault, value.get("faults", ()))),
+        faults=tuple(map(fault_of, value.get("faults", ()))),
         steps=tuple(map(_one_step, value["steps"])),
         expect=_expect(value["expect"]),
     )
@@ -96,28 +94,6 @@ def _given(value: Mapping[str, Any]) -> Given:
 
 def _optional(read: Any, written: str | None) -> Any:
     return None if written is None else read(written)
-
-
-def _fault(value: Mapping[str, Any]) -> Fault:
-    return Fault(value["operationId"], _effect(value), tuple(value.get("occurrences", ())))
-
-
-def _effect(value: Mapping[str, Any]) -> Effect:
-    name = next(key for key in EFFECTS if key in value)
-    written = value[name]
-    match name:
-        case "refuse":
-            return Refuse()
-        case "duplicate":
-            return Duplicate()
-        case "delay":
-            return Delay(seconds(written))
-        case "answer":
-            return Answer(written["status"])
-        case "dropReply":
-            return DropReply()
-        case _:
-            return CutBody(size_bytes(written["after"]))
 
 
 def _one_step(value: Mapping[str, Any]) -> Step:

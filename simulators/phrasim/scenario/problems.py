@@ -3,8 +3,6 @@
 Each problem has its line, and says what would be right there.
 """
 
-import difflib
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -13,52 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phrasim.documents import DocumentError, Location, messages, operations, scenarios_folder
+from phrasim.documents.nearest import nearest
+from phrasim.documents.placed import Problems
+from phrasim.documents.quantity import made_size_problem, seconds
 from phrasim.documents.violations import reworded
+from phrasim.edge.fault_reading import fault_problem
 from phrasim.journal.sequence import label_key
 from phrasim.scenario.document import drawn_section
 from phrasim.scenario.expression import ExpressionError, check_condition, check_expression, expressions_in
-from phrasim.scenario.quantity import seconds, size_bytes
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
 
-EFFECTS = ("refuse", "duplicate", "delay", "answer", "dropReply", "cutBody")
 _KINDS = ("operationId", "waitFor", "wait")
 _DAYS_MAX = 100
 """Days that a scenario may wait in all: for so long protocol time is exact (see `phrasim.clock`)."""
-_MADE_GIB_MAX = 64
-"""GiB that a made file may have. All of it is made and hashed before the run, some minutes for so much."""
-_DIGITS_MAX = 20
-"""Digits of a size that are read as a number at all; Python itself refuses some thousands."""
 
 
-class Problems:
+class ScenarioProblems(Problems):
     """What is wrong with a scenario's value, placed on its lines."""
 
     def __init__(self, file: str, lines: Mapping[Location, int]) -> None:
-        self._file = file
-        self._lines = lines
-        self.problems: list[DocumentError] = []
-
-    def add(self, location: Location, problem: str) -> None:
-        """A problem at `location`, or at the nearest place above it that has a line."""
-        while location not in self._lines:
-            location = location[:-1]
-        self.problems.append(DocumentError(self._file, self._lines[location], problem))
-
-    def hold_to_json(self, value: Any, location: Location = ()) -> None:
-        """What YAML can say and JSON cannot: keys that are no text, numbers that are none."""
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                if isinstance(key, str):
-                    self.hold_to_json(inner, (*location, key))
-                else:
-                    self.add((*location, key), f"the key {key!r} is no text; write it in quotes")
-        elif isinstance(value, list):
-            for index, inner in enumerate(value):
-                self.hold_to_json(inner, (*location, index))
-        elif isinstance(value, float) and not math.isfinite(value):
-            self.add(location, f"{_place(location)}: {value} is no number that JSON can hold")
+        super().__init__(file, lines, "the scenario")
 
     def hold_to_schema(self, value: Any) -> None:
         """What breaks the schema; each error says what the schema would take in that place."""
@@ -74,44 +48,41 @@ class Problems:
             case "additionalProperties":
                 known = list(_broken_part(error)["properties"])
                 for key in kind["unexpected"]:
-                    self.add((*location, key), f"the key {key!r} is not known here; {_nearest(key, known)}")
+                    self.add((*location, key), f"the key {key!r} is not known here; {nearest(key, known)}")
             case "oneOf" if isinstance(error.instance, dict):
                 for inner in kind["context"][-1]:
                     self._broken_schema(inner)
             case "oneOf":
-                self.add(location, f"{_place(location)}: {_neither(error)}")
+                self.add(location, f"{self.place(location)}: {_neither(error)}")
             case "required" if "dependentRequired" in error.schema_path:
                 self.add(("wires",), "'wires' stands here without 'why', which says why they are restricted")
             case "minProperties" | "maxProperties":
                 keys = ", ".join(_broken_part(error).get("properties", ()))
                 wanted = "an entry is" if not keys else f"one of {keys} is"
                 found = "there is none" if not error.instance else "there are more"
-                self.add(location, f"{_place(location)}: {wanted} wanted here; {found}")
+                self.add(location, f"{self.place(location)}: {wanted} wanted here; {found}")
             case "pattern" if location == ("summary",):
                 sign = next(one for one in str(error.instance) if unicodedata.category(one) in ("Cc", "Zl", "Zp"))
                 self.add(location, f"summary: the character {sign!r} is in it; write one line of plain text")
             case _:
-                for violation in reworded(error, (), frozenset()):
+                for violation in reworded(error, (), frozenset(), _broken_part(error)):
                     named = violation.pointer[1:].replace("/", ".") or "the scenario"
-                    self.add(location, f"{named}: {violation.message}{_right(error)}")
+                    right = f"; {violation.right}" if violation.right else ""
+                    self.add(location, f"{named}: {violation.message}{right}")
 
     def hold_to_sense(self, value: Any) -> None:
         """What a JSON Schema says badly: one kind for each step, one effect for each fault, names that exist."""
         if self.problems:
             return
         for index, fault in enumerate(value.get("faults", ())):
-            effects = [key for key in EFFECTS if key in fault]
-            if len(effects) != 1:
-                found = f"has {' and '.join(effects)}" if effects else "has no effect"
-                self.add(("faults", index), f"a fault has one effect ({', '.join(EFFECTS)}); this one {found}")
+            problem = fault_problem(fault)
+            if problem is not None:
+                self.add(("faults", index, *problem.pointer.split("/")[1:]), problem.message)
         for name, file in value.get("given", {}).get("files", {}).items():
             if ("path" in file) == ("size" in file):
                 self.add(("given", "files", name), "a file has a path, or a size if it is to be made")
-            elif "size" in file and _is_too_large(file["size"]):
-                self.add(
-                    ("given", "files", name, "size"),
-                    f"given.files.{name}.size: a made file has at most {_MADE_GIB_MAX} GiB; found {_cut(file['size'])}",
-                )
+            elif "size" in file and (problem_of_size := made_size_problem(file["size"])):
+                self.add(("given", "files", name, "size"), f"given.files.{name}.size: {problem_of_size}")
         self._times(value)
         earlier: dict[str, list[str]] = {}
         for index, step in enumerate(value["steps"]):
@@ -122,7 +93,7 @@ class Problems:
         queues = [channel.queue for channel in messages().channels.values()]
         for name in value["expect"].get("queues", ()):
             if name not in queues:
-                self.add(("expect", "queues", name), f"the broker has no queue {name!r}; {_nearest(name, queues)}")
+                self.add(("expect", "queues", name), f"the broker has no queue {name!r}; {nearest(name, queues)}")
 
     def hold_to_document(self, value: Any, folder: Path) -> None:
         """The section that the scenario names is there, and so are the arrows that its expectation names."""
@@ -138,10 +109,8 @@ class Problems:
         for mark, labels in expected.items() if isinstance(expected, dict) else ():
             for index, label in enumerate(labels):
                 if label_key(label) not in drawn:
-                    nearest = _nearest(label, list(drawn.values()))
-                    self.add(
-                        ("expect", "sequence", mark, index), f"no arrow of the section is called {label!r}; {nearest}"
-                    )
+                    said = f"no arrow of the section is called {label!r}; {nearest(label, drawn.values())}"
+                    self.add(("expect", "sequence", mark, index), said)
 
     def _times(self, value: Mapping[str, Any]) -> None:
         given = value.get("given", {})
@@ -149,7 +118,9 @@ class Problems:
         for location, written in _durations(value):
             waited += seconds(written)
             if waited > _DAYS_MAX * 86_400:
-                self.add(location, f"{_place(location)}: with {written} the scenario waits for more than {_DAYS_MAX} d")
+                self.add(
+                    location, f"{self.place(location)}: with {written} the scenario waits for more than {_DAYS_MAX} d"
+                )
                 break
         if "tokenLifetime" in given and (seconds(given["tokenLifetime"]) < 1 or seconds(given["tokenLifetime"]) % 1):
             written = given["tokenLifetime"]
@@ -240,44 +211,15 @@ def _neither(error: "ValidationError") -> str:
     return f"{found} is not right here; write {right}"
 
 
-def _right(error: "ValidationError") -> str:
-    """How a text that is written by a rule is to be written, as the schema describes it."""
-    part = _broken_part(error)
-    described = error.kind.name in ("const", "pattern", "type", "uniqueItems") and "description" in part
-    if not described or ("pattern" not in part and error.kind.name in ("pattern", "type")):
-        return ""
-    return f"; {part['description'][0].lower()}{part['description'][1:].rstrip('.')}"
-
-
-def _place(location: Location) -> str:
-    return ".".join(map(str, location)) or "the scenario"
-
-
-def _is_too_large(size: str) -> bool:
-    """Whether a made file of that size would be larger than any may be."""
-    return len(size.partition(" ")[0]) > _DIGITS_MAX or size_bytes(size) > _MADE_GIB_MAX * 1024**3
-
-
-def _cut(written: str) -> str:
-    """What stands there, in a length that a message can bear."""
-    return written if len(written) <= 2 * _DIGITS_MAX else f"{written[:_DIGITS_MAX]}…"
-
-
 def _durations(value: Mapping[str, Any]) -> Iterable[tuple[Location, str]]:
     """Every time for which a scenario's value makes somebody wait, and where."""
     if "pollInterval" in value.get("given", {}):
         yield ("given", "pollInterval"), value["given"]["pollInterval"]
     for index, fault in enumerate(value.get("faults", ())):
-        if "delay" in fault:
+        if "delay" in fault and fault_problem(fault) is None:
             yield ("faults", index, "delay"), fault["delay"]
     for index, step in enumerate(value["steps"]):
         if "wait" in step:
             yield ("steps", index, "wait"), step["wait"]
         if "waitFor" in step:
             yield ("steps", index, "waitFor", "within"), step["waitFor"]["within"]
-
-
-def _nearest(written: str, known: list[str]) -> str:
-    folded = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(written.casefold(), folded, n=1)
-    return f"did you mean {folded[close[0]]!r}?" if close else f"known are {', '.join(known)}"

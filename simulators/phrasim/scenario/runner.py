@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import httpx
 from phrasim import __version__
 from phrasim.clock import SimulationError, run_simulated
 from phrasim.documents import scenarios_folder
-from phrasim.journal.events import Event, Header
+from phrasim.journal.events import Event, Header, Participant
 from phrasim.journal.sightings import json_of
 from phrasim.profile import PROFILES
 from phrasim.scenario.checks import judge
@@ -19,7 +20,7 @@ from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, 
 from phrasim.scenario.exchanges import Exchange, Exchanges
 from phrasim.scenario.expression import ExchangeValues, ExpressionError, Values
 from phrasim.scenario.files import RunFile, scenario_files
-from phrasim.scenario.model import Call, Scenario, Step, TokenBearer, Wait, WaitFor
+from phrasim.scenario.model import Call, Scenario, Step, TokenBearer, Wait, WaitFor, WireName
 from phrasim.scenario.user import StepFailed, User
 from phrasim.testbed import Setting, Testbed, open_testbed
 
@@ -27,6 +28,8 @@ SETTLE_SECONDS = 0.001
 """Protocol time between the last step and the verdicts: on simulated time all work of the instant is done by then."""
 
 Listener = Callable[[RunEvent], None]
+Settle = Callable[[Testbed, Exchanges], Awaitable[None]]
+"""Waits, behind the last step, until what the steps have caused is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +52,14 @@ def play_in_process(scenario: Scenario, play: Play, listen: Listener = lambda _:
 
     Raises `FileError` where a file of the scenario cannot be used, `DocumentError` where its document cannot.
     """
-    files = own_files(scenario, play.seed) if play.files is None else play.files
-    header = Header(
-        version=__version__,
-        wire="in-process",
-        profile=scenario.profile,
-        seed=play.seed,
-        tokens="shown" if play.show_tokens else "redacted",
-        scenario=scenario.text,
-        given=play.given,
-        files=tuple(file.recorded for file in files),
-    )
-    listen(Started(scenario, header))
-    run = _Run(scenario, files, listen, judged=play.judged)
+    run = Run(scenario, play, "in-process", (), listen)
     try:
         with tempfile.TemporaryDirectory(prefix="phrasim-") as storage:
-            run_simulated(run.main(setting_of(scenario, play.seed), Path(storage)))
+            opening = open_testbed(setting_of(scenario, play.seed), Path(storage))
+            run_simulated(run.main(opening, _all_work_of_the_instant))
     except SimulationError as error:
         run.judged(Verdict("the run goes on to its end", "broken", tuple(str(error).splitlines())))
-    outcome = Outcome(scenario, header, tuple(run.events), tuple(run.verdicts), run.ended_ns)
-    listen(Ended(outcome))
-    return outcome
+    return run.ended()
 
 
 def own_files(scenario: Scenario, seed: int) -> tuple[RunFile, ...]:
@@ -95,36 +85,62 @@ def setting_of(scenario: Scenario, seed: int) -> Setting:
     )
 
 
-class _Run:
-    """One run: its steps, then its verdicts."""
+async def _all_work_of_the_instant(testbed: Testbed, _exchanges: Exchanges) -> None:
+    await testbed.clock.sleep(SETTLE_SECONDS)
 
-    def __init__(self, scenario: Scenario, files: Sequence[RunFile], listen: Listener, *, judged: bool) -> None:
+
+class Run:
+    """One run on whichever wire: its steps, then its verdicts. `external` are the participants that are real ones."""
+
+    def __init__(
+        self, scenario: Scenario, play: Play, wire: WireName, external: tuple[Participant, ...], listen: Listener
+    ) -> None:
         self._scenario = scenario
-        self._judged = judged
-        self._files = files
+        self._judged = play.judged
+        self._files = own_files(scenario, play.seed) if play.files is None else play.files
         self._listen = listen
+        self._header = Header(
+            version=__version__,
+            wire=wire,
+            profile=scenario.profile,
+            seed=play.seed,
+            tokens="shown" if play.show_tokens else "redacted",
+            scenario=scenario.text,
+            given=play.given,
+            files=tuple(file.recorded for file in self._files),
+            external=external,
+        )
         self._exchanges = Exchanges()
         self._changed = asyncio.Event()
         self._outputs: dict[str, dict[str, object]] = {}
-        self.events: list[Event] = []
-        self.verdicts: list[Verdict] = []
-        self.ended_ns = 0
+        self._events: list[Event] = []
+        self._verdicts: list[Verdict] = []
+        self._ended_ns = 0
+        listen(Started(scenario, self._header))
 
-    async def main(self, setting: Setting, storage: Path) -> None:
-        async with open_testbed(setting, storage) as testbed:
-            self.events = testbed.journal.events
+    async def main(self, opening: AbstractAsyncContextManager[Testbed], settle: Settle) -> None:
+        """Take the steps in the testbed that `opening` opens; when `settle` has waited for what they caused, judge."""
+        async with opening as testbed:
+            self._events = testbed.journal.events
             testbed.journal.listen(self._happened)
             failed = await self._steps(testbed, User(testbed))
-            await testbed.clock.sleep(SETTLE_SECONDS)
-            self.ended_ns = testbed.clock.now_ns()
+            await settle(testbed, self._exchanges)
+            self._ended_ns = testbed.clock.now_ns()
             if failed is not None:
                 self.judged(failed)
             if self._judged:
                 for verdict in judge(self._scenario, testbed, self._files):
                     self.judged(verdict)
 
+    def ended(self) -> Outcome:
+        """The run is over: what came of it."""
+        outcome = Outcome(self._scenario, self._header, tuple(self._events), tuple(self._verdicts), self._ended_ns)
+        self._listen(Ended(outcome))
+        return outcome
+
     def judged(self, verdict: Verdict) -> None:
-        self.verdicts.append(verdict)
+        """One more verdict."""
+        self._verdicts.append(verdict)
         self._listen(Judged(verdict))
 
     def _happened(self, event: Event) -> None:

@@ -18,6 +18,7 @@ class Notifier:
     """Tells Phraseanet of each commit, and again after each pause of `retries` (seconds) when it is not told.
 
     `fields` are those that the body holds: `ALL_FIELDS`, or `DOCUMENTED_FIELDS` for the document's literal example.
+    A `token` is shown by the scheme `OAuth`, as the services of 2019 and 2021 did (A4).
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Notifier:
         clock: Clock,
         retries: tuple[float, ...],
         fields: tuple[str, ...],
+        token: str | None,
         note: Callable[..., None],
     ) -> None:
         self._phraseanet = phraseanet
@@ -35,6 +37,7 @@ class Notifier:
         self._clock = clock
         self._retries = retries
         self._fields = fields
+        self._headers = {} if token is None else {"authorization": f"OAuth {token}"}
         self._note = note
 
     async def notify(self, commit: Commit) -> None:
@@ -51,7 +54,7 @@ class Notifier:
     async def _sent(self, body: dict[str, Any]) -> str | None:
         """None if the notification was taken, else why it was not."""
         try:
-            answer = await self._phraseanet.post(NOTIFY_PATH, json=body)
+            answer = await self._phraseanet.post(NOTIFY_PATH, headers=self._headers, json=body)
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}"
         return None if answer.status_code == 200 else f"Phraseanet answered {answer.status_code}"

@@ -113,6 +113,11 @@ class UploadState:
         return self._commits.get(commit_id)
 
     @property
+    def assets(self) -> tuple[Asset, ...]:
+        """All assets, oldest first."""
+        return tuple(self._assets.values())
+
+    @property
     def commits(self) -> tuple[Commit, ...]:
         """All commits, oldest first."""
         return tuple(self._commits.values())

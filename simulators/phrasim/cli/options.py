@@ -1,0 +1,76 @@
+"""The options by which a landscape on real ports is described; `serve` and `run` share them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from phrasim.journal.events import Participant
+
+
+def _port(whose: str) -> object:
+    return typer.Option(f"--{whose}-port", metavar="PORT", help=f"The port of {whose}; 0 takes any free one.")
+
+
+def _url(whose: str) -> object:
+    return typer.Option(
+        f"--{whose}", metavar="URL", help=f"A real {whose} in the place of the simulated one.", show_default=False
+    )
+
+
+UploadPort = Annotated[int, _port("upload")]
+PhraseanetPort = Annotated[int, _port("phraseanet")]
+AuthPort = Annotated[int, _port("auth")]
+ControlPort = Annotated[int, _port("control")]
+Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")]
+PublicUrl = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--public-url",
+        metavar="NAME=URL",
+        help="What upload, phraseanet or auth say that their URL is, for callers elsewhere; repeatable.",
+    ),
+]
+TlsCert = Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Serve HTTPS with this certificate.")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's private key.")]
+SeedFile = Annotated[
+    Path | None,
+    typer.Option("--seed-data", metavar="FILE", help="Users, clients and commits that are there from the start: YAML."),
+]
+Upload = Annotated[str | None, _url("upload")]
+Phraseanet = Annotated[str | None, _url("phraseanet")]
+Auth = Annotated[str | None, _url("auth")]
+Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="A CA that real participants' TLS may bear.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Do not verify the TLS of real participants.")]
+Credential = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--credential",
+        metavar="NAME=VALUE",
+        help="A credential for real participants, such as client.secret; also PHRASIM_CLIENT_SECRET, or phrasim.toml.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `serve` and `run` were both given. `ports` are those of the services and of control, by name."""
+
+    ports: Mapping[str, int]
+    host: str
+    public_url: Sequence[str]
+    tls_cert: Path | None
+    tls_key: Path | None
+    seed_data: Path | None
+    urls: "Mapping[Participant, str | None]"
+    ca: Path | None
+    insecure: bool
+    credential: Sequence[str]
+
+    @property
+    def external(self) -> "list[Participant]":
+        """The participants that are real ones."""
+        return [name for name, url in self.urls.items() if url]

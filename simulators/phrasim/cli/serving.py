@@ -1,0 +1,146 @@
+"""From options to what is served: a plan, and the ports that it wants. What is wrong ends the command with exit 2."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from phrasim.auth.state import Client, User
+from phrasim.cli.options import Options
+from phrasim.cli.output import fail, print_line, warn
+from phrasim.documents import DocumentError
+from phrasim.journal.events import Participant
+from phrasim.serve.credentials import Credentials, CredentialsError, credentials_file, missing, read_credentials
+from phrasim.serve.external import External, ExternalError, Preflight, preflight
+from phrasim.serve.landscape import Plan, Tls
+from phrasim.serve.seed_data import SeedDataError, read_seed_data
+from phrasim.serve.sockets import PortError, bind_all, is_loopback
+from phrasim.serve.tls import TlsError, own_client_context, server_context
+from phrasim.testbed import SERVICES, Accounts, SeedData, Setting
+from phrasim.upload.access import ADMINISTRATOR, LIST_COMMITS
+
+_WORKER_NEEDS = {
+    "client.id": "by which Phraseanet is known to the real Auth",
+    "client.secret": "by which Phraseanet is known to the real Auth",
+}
+
+
+class Serving:
+    """A plan and its ports. Whatever of the options cannot be used ends the command."""
+
+    def __init__(self, options: Options, setting: Setting, only: Sequence[Participant] | None = None) -> None:
+        self._options = options
+        try:
+            external = External({name: url for name, url in options.urls.items() if url}, options.ca, options.insecure)
+            self.credentials = read_credentials(options.credential, os.environ, credentials_file(Path()))
+            self.plan = Plan(
+                setting=replace(setting, phraseanet_token=self.credentials.phraseanet_token),
+                played=_played(external, only),
+                external=external,
+                public_urls=_public_urls(options.public_url),
+                tls=_tls(options),
+                seed=SeedData() if options.seed_data is None else read_seed_data(options.seed_data),
+                accounts=_accounts(self.credentials) if "auth" in external.urls else None,
+            )
+        except (ExternalError, CredentialsError, SeedDataError, DocumentError, TlsError) as error:
+            fail(str(error))
+        if "auth" in external.urls and "phraseanet" in self.plan.played:
+            self.need(_WORKER_NEEDS)
+        if not is_loopback(options.host):
+            warn(
+                f"listening on {options.host}: whoever can reach this machine can use the simulators and their control "
+                "port; callers elsewhere need --public-url, such as upload=http://this-machine:8081"
+            )
+
+    def need(self, needed: Mapping[str, str]) -> None:
+        """End the command where a credential is not there; `needed` says what each is for."""
+        problem = missing(self.credentials, needed)
+        if problem is not None:
+            fail(problem)
+
+    def listeners(self, *besides: str) -> dict[str, socket.socket]:
+        """A bound socket for each service that is played, and for what is wanted `besides`; ends the command."""
+        wanted = {name: (self._options.ports[name], f"--{name}-port") for name in (*self.plan.played, *besides)}
+        try:
+            return bind_all(self._options.host, wanted)
+        except PortError as error:
+            fail(str(error))
+
+    def preflight(self) -> None:
+        """Say on standard error, in a line each, whether the real participants are reachable."""
+        for one in self._checked():
+            warn(one.text)
+
+    def reach(self) -> None:
+        """Say in a line each that the real participants are reachable; one that is not ends the command."""
+        found = self._checked()
+        unreachable = [one.text for one in found if not one.reachable]
+        if unreachable:
+            fail(f"{'; '.join(unreachable)}; nothing was played")
+        for one in found:
+            print_line("aside", one.text)
+
+    def _checked(self) -> list[Preflight]:
+        return asyncio.run(preflight(self.plan.external))
+
+    def absences(self) -> list[str]:
+        """What will not work, since nobody plays a participant that somebody else here needs."""
+        there = (*self.plan.played, *self.plan.external.urls)
+        push = self.plan.setting.mode in ("push", "both")
+        needs: tuple[tuple[Participant, Participant, str], ...] = (
+            ("upload", "auth", "the upload service knows no Bearer and answers 503 to each"),
+            *((("upload", "phraseanet", "no commit is notified"),) if push else ()),
+            ("phraseanet", "auth", "Phraseanet's worker cannot ask for a publisher"),
+            ("phraseanet", "upload", "Phraseanet can neither poll nor download"),
+        )
+        return [
+            f"nobody plays {absent}: {effect}; name a real one by --{absent} URL"
+            for needing, absent, effect in needs
+            if needing in self.plan.played and absent not in there
+        ]
+
+
+def _played(external: External, only: Sequence[Participant] | None) -> tuple[Participant, ...]:
+    for name in only or ():
+        if name in external.urls:
+            fail(f"--only says that {name} is simulated, and --{name} that there is a real one; leave one of them out")
+    return tuple(name for name in SERVICES if name not in external.urls and (only is None or name in only))
+
+
+def _public_urls(written: Sequence[str]) -> dict[Participant, str]:
+    urls: dict[Participant, str] = {}
+    for one in written:
+        name, equals, url = one.partition("=")
+        known = [service for service in SERVICES if service == name]
+        if not equals or not known:
+            fail(f"--public-url {one!r}: write NAME=URL, with upload, phraseanet or auth for NAME")
+        urls[known[0]] = url
+    return dict(External(urls).urls)
+
+
+def _tls(options: Options) -> Tls | None:
+    if options.tls_cert is None and options.tls_key is None:
+        return None
+    if options.tls_cert is None or options.tls_key is None:
+        there, absent = ("--tls-key", "--tls-cert") if options.tls_cert is None else ("--tls-cert", "--tls-key")
+        fail(f"{there} was given without {absent}; HTTPS takes a certificate and its key")
+    cert = options.tls_cert
+    return Tls(server_context(cert, options.tls_key), lambda: own_client_context(cert))
+
+
+def _accounts(credentials: Credentials) -> Accounts:
+    """The accounts of an external Auth, as far as the credentials tell of them."""
+    return Accounts(
+        publisher=User("", credentials.publisher_email or "", "", credentials.publisher_password or ""),
+        administrator=User(
+            "",
+            credentials.administrator_email or "",
+            "",
+            credentials.administrator_password or "",
+            roles=("ROLE_USER", ADMINISTRATOR),
+        ),
+        phraseanet=Client(credentials.client_id or "", credentials.client_secret or "", scopes=(LIST_COMMITS,)),
+        front_end=Client(credentials.front_end_id or "", credentials.front_end_secret or "", grants=("password",)),
+    )

@@ -1,0 +1,33 @@
+"""What a server says of itself when it is ready: URLs, users, clients and tokens."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from phrasim.report.terminal import Line
+from phrasim.testbed import SERVICES, Setting
+
+
+def landscape_json(description: Mapping[str, Any]) -> str:
+    """One line for scripts."""
+    return msgspec.json.encode(description).decode()
+
+
+def landscape_lines(description: Mapping[str, Any], setting: Setting) -> Iterator[Line]:
+    """The same for people."""
+    yield "heading", f"phrasim serves: {setting.mode} mode, {setting.profile.name}"
+    for name in (*SERVICES, "control"):
+        found = description[name]
+        yield "plain", f"  {name:12}{found['url'] if found else 'nobody'}"
+    if description["users"]:
+        yield "heading", "users"
+    for user in description["users"]:
+        yield "plain", f"  {user['email']}  password {user['password']}  id {user['id']}  {', '.join(user['roles'])}"
+        yield "plain", f"    token {user['token']}"
+    if description["clients"]:
+        yield "heading", "clients"
+    for client in description["clients"]:
+        scopes = f"  scopes {' '.join(client['scopes'])}" if client["scopes"] else ""
+        yield "plain", f"  {client['client_id']}  secret {client['client_secret']}{scopes}"
+    yield "aside", "Ctrl-C ends it."

@@ -1,0 +1,1 @@
+"""The landscape served: simulators on real ports, and real participants in their place."""

@@ -1,0 +1,272 @@
+"""A landscape: a testbed on real ports, with users and tokens, which can begin anew while its URLs stay."""
+
+import asyncio
+import shutil
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from phrasim.auth.state import Client, User
+from phrasim.clock import Clock
+from phrasim.journal.events import Participant
+from phrasim.serve.external import External
+from phrasim.serve.server import HttpServer
+from phrasim.serve.sockets import url_of
+from phrasim.serve.tls import external_client_context
+from phrasim.serve.transport import SocketTransport
+from phrasim.testbed import (
+    SERVICES,
+    Accounts,
+    Addressing,
+    Network,
+    SeedData,
+    Setting,
+    Spawn,
+    Testbed,
+    accounts_of,
+    spawning,
+    unguessable,
+)
+from phrasim.testbed.accounts import new_client, new_user
+from phrasim.testbed.network import Chance
+from phrasim.testbed.seeding import hold_to_landscape, seed_commits
+from phrasim.upload.state import Commit
+
+CONTROL = "control"
+"""What the control port is called beside those of the participants."""
+
+WORK_STOP_SECONDS = 0.8
+"""How long the worker may still work when a landscape ends; then its commit goes back to the queue."""
+
+HTTP_STOP_SECONDS = 1.0
+"""How long requests may still take after that: all in all a server ends within three seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The context of a landscape's HTTPS servers, and what makes one that trusts them and nobody else."""
+
+    server: ssl.SSLContext
+    client: Callable[[], ssl.SSLContext]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be served.
+
+    `played` are the services that phrasim plays. `accounts` are taken from `seed` and drawn unless they are given, as
+    those of an external Auth have to be. `events_max` bounds the journal; None keeps all of it.
+    """
+
+    setting: Setting = field(default_factory=Setting)
+    played: tuple[Participant, ...] = SERVICES
+    external: External = field(default_factory=lambda: External({}))
+    public_urls: Mapping[Participant, str] = field(default_factory=dict)
+    tls: Tls | None = None
+    seed: SeedData = field(default_factory=SeedData)
+    accounts: Accounts | None = None
+    chance: Chance = unguessable
+    events_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What seed data has put into a landscape; users and clients are values for JSON."""
+
+    users: list[dict[str, Any]]
+    clients: list[dict[str, Any]]
+    commits: tuple[Commit, ...]
+
+
+class Landscape:
+    """A testbed behind sockets. Use `open_landscape`, which also ends it."""
+
+    def __init__(self, plan: Plan, listeners: Mapping[str, socket.socket], storage: Path, spawn: Spawn) -> None:
+        self.plan = plan
+        scheme = "https" if plan.tls else "http"
+        self._bound = {name: url_of(listener, scheme) for name, listener in listeners.items()}
+        self._storage = storage
+        self._spawn = spawn
+        self._beginnings = 0
+        self._apps: dict[str, ASGIApp] = {}
+        self.network = self._network()
+        self.accounts = plan.accounts or accounts_of(plan.setting, plan.seed, plan.chance("accounts"))
+        token = plan.chance("tokens").randbytes
+        given = {user.email: user.token for user in plan.seed.users}
+        self.tokens = {user.id: given.get(user.email) or token(32).hex() for user in self.accounts.users}
+        """An access token of each user, by the user's id; it stays the same when the landscape begins anew."""
+        self.phraseanet_token = token(16).hex()
+        """What an upload service may present to Phraseanet; in the documented profile nobody is asked for it (A4)."""
+        self._servers = {
+            name: HttpServer(self._mounted(name), listener, plan.tls.server if plan.tls else None)
+            for name, listener in listeners.items()
+        }
+        self.testbed = self._testbed()
+
+    @property
+    def control_url(self) -> str | None:
+        """The URL of the control port, if there is one."""
+        return self._bound.get(CONTROL)
+
+    def mount_control(self, app: ASGIApp) -> None:
+        """From now on `app` answers at the control port."""
+        self._apps[CONTROL] = app
+
+    async def start(self) -> None:
+        """Answer on every port, and begin."""
+        for server in self._servers.values():
+            await server.start()
+        await self._begin()
+
+    async def connectable(self) -> None:
+        """Connect to every port once, so that TLS that cannot work shows at the start. Raises OSError."""
+        for url in self._bound.values():
+            base = httpx.URL(url)
+            tls = self.plan.tls.client() if self.plan.tls else None
+            _, writer = await asyncio.open_connection(base.host, base.port, ssl=tls)
+            writer.close()
+            await writer.wait_closed()
+
+    async def reset(self) -> None:
+        """Begin anew: URLs, users, clients and their tokens stay; all else is as it was in the beginning."""
+        await self.testbed.abandon()
+        self.network.faults.clear()
+        for fault in self.plan.setting.faults:
+            self.network.faults.add(fault)
+        self.network.journal.clear()
+        gone = self.testbed.storage.folder
+        self.testbed = self._testbed()
+        shutil.rmtree(gone, ignore_errors=True)
+        await self._begin()
+
+    def add(self, seed: SeedData) -> Added:
+        """Put more into the landscape, until it begins anew. Raises `SeedError`, and then adds nothing."""
+        hold_to_landscape(self.testbed, seed)
+        chance = self.plan.chance("accounts")
+        users = [(new_user(one, chance), one.token) for one in seed.users]
+        clients = tuple(new_client(one, chance) for one in seed.clients)
+        issued = {}
+        for user, token in users:
+            self.testbed.auth.add_user(user)
+            issued[user.id] = self.testbed.auth.issue(self.accounts.front_end, user, (), token).value
+        for client in clients:
+            self.testbed.auth.add_client(client)
+        commits = seed_commits(self.testbed, seed.commits)
+        return Added(
+            users=[described_user(user, issued[user.id]) for user, _ in users],
+            clients=[described_client(client) for client in clients],
+            commits=commits,
+        )
+
+    async def stop(self) -> None:
+        """End in this order: who follows the journal, the poller, the worker, HTTP."""
+        self.network.journal.end_following()
+        await self.testbed.wind_up(WORK_STOP_SECONDS)
+        await self.network.addressing.transport.aclose()
+        await asyncio.gather(*(server.stop(HTTP_STOP_SECONDS) for server in self._servers.values()))
+
+    def description(self) -> dict[str, Any]:
+        """URLs, users and clients as values for JSON: control.yaml's Landscape, without an id."""
+        auth_is_played = "auth" in self.network.played
+        phraseanet = self._described("phraseanet")
+        if phraseanet is not None:
+            phraseanet["token"] = self.phraseanet_token if "phraseanet" in self.network.played else None
+        return {
+            "upload": self._described("upload"),
+            "phraseanet": phraseanet,
+            "auth": self._described("auth"),
+            "control": None if self.control_url is None else {"url": self.control_url},
+            "broker": None,
+            "users": [described_user(user, self.tokens[user.id]) for user in self.accounts.users if auth_is_played],
+            "clients": [described_client(client) for client in self.accounts.clients if auth_is_played],
+        }
+
+    def _network(self) -> Network:
+        plan = self.plan
+        bound = {name: self._bound[name] for name in plan.played}
+        known = bound | {name: plan.public_urls[name] for name in plan.played if name in plan.public_urls}
+        transport = SocketTransport(
+            {url: bound[name] for urls in (bound, known) for name, url in urls.items()},
+            own_tls=plan.tls.client if plan.tls else lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            external_tls=lambda: external_client_context(plan.external.ca, plan.external.insecure),
+        )
+        addressing = Addressing(
+            urls=bound | dict(plan.external.urls),
+            public_urls=known,
+            external=frozenset(plan.external.urls),
+            transport=transport,
+        )
+        loop = asyncio.get_running_loop()
+        return Network(
+            plan.setting.profile,
+            plan.setting.faults,
+            addressing,
+            clock=Clock(loop, datetime.now(UTC)),
+            chance=plan.chance,
+            events_max=plan.events_max,
+        )
+
+    def _testbed(self) -> Testbed:
+        self._beginnings += 1
+        folder = self._storage / str(self._beginnings)
+        return Testbed(self.plan.setting, self.network, self.accounts, folder, self._spawn.anew())
+
+    async def _begin(self) -> None:
+        for user in self.accounts.users:
+            self.testbed.auth.issue(self.accounts.front_end, user, (), self.tokens[user.id])
+        seed_commits(self.testbed, self.plan.seed.commits)
+        self._apps.update(self.testbed.apps.items())
+        await self.testbed.start()
+
+    def _mounted(self, name: str) -> ASGIApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._apps[name](scope, receive, send)
+
+        return app
+
+    def _described(self, participant: Participant) -> dict[str, Any] | None:
+        addressing = self.network.addressing
+        return None if addressing.role(participant) == "absent" else {"url": addressing.public_url(participant)}
+
+
+def described_user(user: User, token: str) -> dict[str, Any]:
+    """A user, with an access token, as a value for JSON."""
+    return {
+        "id": user.id,
+        "email": user.email,
+        "password": user.password,
+        "token": token,
+        "roles": list(user.roles),
+    }
+
+
+def described_client(client: Client) -> dict[str, Any]:
+    """A client as a value for JSON."""
+    return {"client_id": client.id, "client_secret": client.secret, "scopes": list(client.scopes)}
+
+
+@asynccontextmanager
+async def open_landscape(plan: Plan, listeners: Mapping[str, socket.socket], storage: Path) -> AsyncIterator[Landscape]:
+    """A landscape that answers on `listeners` (bound sockets, by participant and `CONTROL`), until the block ends.
+
+    `storage` is a folder for its files. A simulator that fails (not: refuses) ends the block with what it raised.
+    """
+    try:
+        async with spawning() as spawn:
+            landscape = Landscape(plan, listeners, storage, spawn)
+            try:
+                await landscape.start()
+                yield landscape
+            finally:
+                await landscape.stop()
+    finally:
+        for listener in listeners.values():
+            listener.close()

@@ -1,0 +1,37 @@
+"""The life of a server process: one landscape at the ports that were asked for, further ones at its control port."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from phrasim.serve.control import control_app
+from phrasim.serve.landscape import Landscape, Plan, open_landscape
+from phrasim.serve.landscapes import Landscapes
+
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def serve_until_told(
+    plan: Plan,
+    listeners: Mapping[str, socket.socket],
+    storage: Path,
+    host: str,
+    ready: Callable[[Landscape], None],
+) -> None:
+    """Serve until a signal says that it is enough; `ready` is called once everything answers.
+
+    `storage` is a folder for the files of all landscapes. A signal ends the process in order, and ends nothing twice.
+    """
+    enough = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in END_SIGNALS:
+        loop.add_signal_handler(number, enough.set)
+    async with open_landscape(plan, listeners, storage / "landscape") as landscape:
+        landscapes = Landscapes(host, storage, lambda one: control_app(one, None))
+        landscape.mount_control(control_app(landscape, landscapes))
+        await landscape.connectable()
+        ready(landscape)
+        await enough.wait()
+        await landscapes.close()

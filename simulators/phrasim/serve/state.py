@@ -1,0 +1,82 @@
+"""What the participants of a landscape hold: `control.yaml`'s State."""
+
+from typing import Any
+
+from phrasim.edge.fault_reading import fault_value
+from phrasim.edge.faults import FaultAccount
+from phrasim.serve.landscape import Landscape
+from phrasim.testbed import SERVICES, Testbed
+
+
+def state_of(landscape: Landscape) -> dict[str, Any]:
+    """The state as a value for JSON. Times are ISO 8601, sizes in bytes; events are counted from 1."""
+    testbed, network, addressing = landscape.testbed, landscape.network, landscape.network.addressing
+    return {
+        "mode": testbed.setting.mode,
+        "profile": testbed.setting.profile.name,
+        "time": testbed.clock.now().isoformat(),
+        "participants": {
+            name: {"role": addressing.role(name), "url": addressing.urls.get(name) and addressing.public_url(name)}
+            for name in SERVICES
+        },
+        **_upload(testbed),
+        "records": [
+            {
+                "assetId": record.asset_id,
+                "commitId": record.commit_id,
+                "publisher": record.publisher,
+                "originalName": record.original_name,
+                "mimeType": record.mime_type,
+                "size": record.size,
+                "sha256": record.sha256,
+                "formData": record.form_data,
+            }
+            for record in testbed.phraseanet.records
+        ],
+        "queues": [
+            {"name": name, "ready": queue.ready_count, "unacknowledged": queue.unacked_count}
+            for name, queue in testbed.broker.core.queues.items()
+        ],
+        "faults": [set_fault(account) for account in network.faults.all()],
+        "events": {"first": network.journal.first + 1, "next": network.journal.next + 1},
+    }
+
+
+def set_fault(account: FaultAccount) -> dict[str, Any]:
+    """`control.yaml`'s SetFault."""
+    return {
+        "id": account.id,
+        "fault": fault_value(account.fault),
+        "calls": account.calls,
+        "struck": account.struck,
+    }
+
+
+def _upload(testbed: Testbed) -> dict[str, Any]:
+    return {
+        "assets": [
+            {
+                "id": asset.id,
+                "originalName": asset.original_name,
+                "mimeType": asset.file.mime_type,
+                "size": asset.file.size,
+                "sha256": asset.file.sha256,
+                "userId": asset.user_id,
+                "createdAt": asset.created_at.isoformat(),
+                "commit": None if asset.commit is None else asset.commit.id,
+            }
+            for asset in testbed.upload.assets
+        ],
+        "commits": [
+            {
+                "id": commit.id,
+                "userId": commit.user_id,
+                "token": commit.token,
+                "formData": commit.form_data,
+                "assets": [asset.id for asset in commit.assets],
+                "acknowledged": commit.acknowledged,
+                "createdAt": commit.created_at.isoformat(),
+            }
+            for commit in testbed.upload.commits
+        ],
+    }

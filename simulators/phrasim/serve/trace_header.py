@@ -1,0 +1,27 @@
+"""The first line of the trace of a landscape that is served."""
+
+from phrasim import __version__
+from phrasim.journal.events import Header
+from phrasim.serve.landscape import Plan
+from phrasim.testbed.network import with_broker
+
+NO_SEED = 0
+"""What stands for the seed where chance was the system's."""
+
+
+def trace_header(plan: Plan, *, show_tokens: bool = False) -> Header:
+    """No scenario and no files: it is whatever callers do.
+
+    A user is seen only where phrasim plays the upload service.
+    """
+    external = with_broker(plan.external.urls)
+    return Header(
+        version=__version__,
+        wire="loopback",
+        profile=plan.setting.profile.name,
+        seed=NO_SEED,
+        tokens="shown" if show_tokens else "redacted",
+        scenario="",
+        files=(),
+        external=external if "upload" in plan.played else ("user", *external),
+    )

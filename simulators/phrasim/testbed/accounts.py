@@ -1,0 +1,88 @@
+"""Who is registered with Auth when a landscape begins."""
+
+import random
+import uuid
+from dataclasses import dataclass
+from typing import TypeVar
+
+from phrasim.auth.state import Client, User
+from phrasim.testbed.seed import SeedClient, SeedData, SeedUser
+from phrasim.testbed.setting import Setting
+from phrasim.upload.access import ADMINISTRATOR, LIST_COMMITS
+
+_Seed = TypeVar("_Seed")
+
+_ADMINISTRATOR = SeedUser("administrator@example.org", name="An Administrator", roles=("ROLE_USER", ADMINISTRATOR))
+_PHRASEANET = SeedClient("phraseanet", scopes=(LIST_COMMITS,))
+_FRONT_END = SeedClient("front-end", grants=("password",))
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The publisher, an administrator, Phraseanet's client and the users' front end, and whoever else there is."""
+
+    publisher: User
+    administrator: User
+    phraseanet: Client
+    front_end: Client
+    other_users: tuple[User, ...] = ()
+    other_clients: tuple[Client, ...] = ()
+
+    @property
+    def users(self) -> tuple[User, ...]:
+        """All users, the publisher first."""
+        return (self.publisher, self.administrator, *self.other_users)
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """All clients, Phraseanet's, which may list commits, first."""
+        return (self.phraseanet, self.front_end, *self.other_clients)
+
+
+def accounts_of(setting: Setting, seed: SeedData, chance: random.Random) -> Accounts:
+    """The accounts that `seed` gives, and those that are needed besides; ids and secrets that are not given are drawn.
+
+    The seed's first user with the publisher's e-mail address, else its first ordinary one, is the publisher; its first
+    administrator is the administrator; its first clients with the grant and the scope for it are Phraseanet's and the
+    front end's. Who is not there is made.
+    """
+    users, clients = list(seed.users), list(seed.clients)
+    ordinary = [user for user in users if ADMINISTRATOR not in user.roles]
+    named = [user for user in ordinary if user.email == setting.publisher_email]
+    publisher = _taken(users, named or ordinary) or SeedUser(setting.publisher_email, name=setting.publisher_name)
+    administrator = _taken(users, [user for user in users if ADMINISTRATOR in user.roles]) or _ADMINISTRATOR
+    lists = [client for client in clients if "client_credentials" in client.grants and LIST_COMMITS in client.scopes]
+    phraseanet = _taken(clients, lists) or _PHRASEANET
+    front_end = _taken(clients, [client for client in clients if "password" in client.grants]) or _FRONT_END
+    return Accounts(
+        publisher=new_user(publisher, chance),
+        administrator=new_user(administrator, chance),
+        phraseanet=new_client(phraseanet, chance),
+        front_end=new_client(front_end, chance),
+        other_users=tuple(new_user(user, chance) for user in users),
+        other_clients=tuple(new_client(client, chance) for client in clients),
+    )
+
+
+def new_user(seed: SeedUser, chance: random.Random) -> User:
+    """The user that `seed` describes."""
+    return User(
+        id=seed.id or str(uuid.UUID(int=chance.getrandbits(128), version=4)),
+        email=seed.email,
+        name=seed.name or seed.email.partition("@")[0],
+        password=seed.password or chance.randbytes(8).hex(),
+        roles=seed.roles,
+    )
+
+
+def new_client(seed: SeedClient, chance: random.Random) -> Client:
+    """The client that `seed` describes."""
+    return Client(seed.client_id, seed.client_secret or chance.randbytes(16).hex(), seed.scopes, seed.grants)
+
+
+def _taken(seeds: list[_Seed], fitting: list[_Seed]) -> _Seed | None:
+    """The first that fits, taken out of the seeds."""
+    if not fitting:
+        return None
+    seeds.remove(fitting[0])
+    return fitting[0]

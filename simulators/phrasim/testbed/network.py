@@ -1,0 +1,132 @@
+"""What joins the participants of a landscape: one clock, one journal, and for each of them an edge and an address."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import httpx
+from starlette.types import ASGIApp
+
+from phrasim.clock import Clock
+from phrasim.edge.addresses import Addresses
+from phrasim.edge.context import Correlation
+from phrasim.edge.edge import Edge, Wire
+from phrasim.edge.faults import Fault, Faults
+from phrasim.edge.transport import InProcessTransport
+from phrasim.journal.events import PARTICIPANTS, Participant
+from phrasim.journal.recorder import Journal
+from phrasim.profile import Profile
+
+SERVICES: tuple[Participant, ...] = ("upload", "phraseanet", "auth")
+"""The participants that have a URL."""
+
+Role = Literal["played", "external", "absent"]
+"""Whether phrasim plays a participant, a real one is reached by its URL, or there is none."""
+
+URLS: Mapping[Participant, str] = {
+    "upload": "https://upload.test",
+    "phraseanet": "https://phraseanet.test",
+    "auth": "https://auth.test",
+}
+"""Where the services of an in-process run answer; the names lead nowhere else (RFC 6761, `.test`)."""
+
+Chance = Callable[[str], random.Random]
+"""The randomness of a room, by the room's name."""
+
+
+def seeded(seed: int) -> Chance:
+    """The same randomness for the same seed; a draw more in one room changes nothing in another."""
+    return lambda room: random.Random(f"{seed}/{room}")
+
+
+def unguessable(_room: str) -> random.Random:
+    """Randomness for tokens that others must not guess: the system's."""
+    return random.SystemRandom()
+
+
+def with_broker(external: Iterable[Participant]) -> tuple[Participant, ...]:
+    """The participants that are real ones, where these services are: the broker is Phraseanet's."""
+    found = frozenset(external)
+    return tuple(name for name in PARTICIPANTS if name in found or (name == "broker" and "phraseanet" in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """Where the services are.
+
+    `urls` gives the base URL at which each is called from here, `public_urls` the one that is told to others where it
+    is another. `external` are the real ones among them; who has no URL is absent. `transport` carries the requests.
+    """
+
+    urls: Mapping[Participant, str]
+    transport: httpx.AsyncBaseTransport
+    public_urls: Mapping[Participant, str] = field(default_factory=dict)
+    external: frozenset[Participant] = frozenset()
+
+    def role(self, participant: Participant) -> Role:
+        """What a service is here."""
+        if participant not in self.urls:
+            return "absent"
+        return "external" if participant in self.external else "played"
+
+    def url(self, participant: Participant) -> str:
+        """Where a service is called from here; that of an absent one leads nowhere (RFC 6761, `.invalid`)."""
+        return self.urls.get(participant, f"http://{participant}.invalid")
+
+    def public_url(self, participant: Participant) -> str:
+        """Where a service says that it is."""
+        return self.public_urls.get(participant, self.url(participant))
+
+
+class InProcess:
+    """The wire of a run in one process: the applications are called, and nobody else can reach them."""
+
+    def __init__(self) -> None:
+        self._apps: dict[str, ASGIApp] = {}
+        self.addressing = Addressing(URLS, InProcessTransport(self._apps))
+
+    def mount(self, apps: Mapping[Participant, ASGIApp]) -> None:
+        """From now on these applications answer."""
+        self._apps.update({httpx.URL(URLS[participant]).host: app for participant, app in apps.items()})
+
+
+class Network:
+    """What stays of a landscape when its participants begin anew."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        faults: Iterable[Fault],
+        addressing: Addressing,
+        *,
+        clock: Clock,
+        chance: Chance,
+        events_max: int | None = None,
+    ) -> None:
+        self.clock = clock
+        self.chance = chance
+        self.addressing = addressing
+        self.journal = Journal(clock.now_ns, events_max)
+        self.faults = Faults(tuple(faults))
+        played = frozenset(name for name in SERVICES if addressing.role(name) == "played")
+        self.played: frozenset[Participant] = played | ({"user", "broker"} if "phraseanet" in played else {"user"})
+        """The participants that phrasim plays. Where Phraseanet is not among them, neither is its broker."""
+        self.external = with_broker(addressing.external)
+        """Those that are real ones."""
+        bases = [*addressing.urls.items(), *addressing.public_urls.items()]
+        wire = Wire(
+            journal=self.journal,
+            clock=clock,
+            profile=profile,
+            faults=self.faults,
+            correlation=Correlation(),
+            addresses=Addresses(dict.fromkeys((name, url) for name, url in bases)),
+            transport=addressing.transport,
+            played=self.played,
+        )
+        self.edges = {name: Edge(name, wire, chance(f"{name}/edge")) for name in PARTICIPANTS}
+
+    def client(self, participant: Participant, to: Participant, timeout: float | None = 30) -> httpx.AsyncClient:
+        """A client of `participant` whose base is the URL of `to`."""
+        return self.edges[participant].client(self.addressing.url(to), timeout)
