@@ -10,9 +10,18 @@ import command
 import large_asset
 import pull
 import push
+import serve_start
+import served_large
 from figure import HEADING
 
-BENCHMARKS = {"push": push, "pull": pull, "command": command, "large_asset": large_asset}
+BENCHMARKS = {
+    "push": push,
+    "pull": pull,
+    "command": command,
+    "large_asset": large_asset,
+    "serve_start": serve_start,
+    "served_large": served_large,
+}
 
 
 def main(names: list[str]) -> int:

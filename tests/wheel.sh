@@ -10,7 +10,7 @@ export PIP_CONSTRAINT="$root/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
 
 "$python" -m pip wheel -q --no-deps --wheel-dir "$work/wheel" "$root"
 "$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install -q "$work"/wheel/phrasim-*.whl
+"$work/venv/bin/python" -m pip install -q "$(echo "$work"/wheel/phrasim-*.whl)[pytest]"
 mkdir "$work/empty"
 cd "$work/empty"
 phrasim="$work/venv/bin/phrasim"
@@ -24,3 +24,8 @@ for name in push pull; do
     "$phrasim" diagram "traces/$name.jsonl" --format mermaid >/dev/null
     "$phrasim" conform "$document" "traces/$name.jsonl" | grep '12 of 12'
 done
+
+# The sample project tests itself with the plugin that the wheel brings.
+cp -R "$root/examples/uploader" uploader
+cd uploader
+"$work/venv/bin/python" -m pytest -q -p no:cacheprovider

@@ -1,4 +1,4 @@
-"""`phrasim serve` as a process: told to end in the midst of whatever it does, it ends soon and leaves nothing behind."""
+"""`phrasim serve` as a process: told to end in the midst of whatever it does, it ends soon and leaves nothing."""
 
 import json
 import os
@@ -114,8 +114,8 @@ class Server:
         """Wait until somebody has answered with that status."""
         assert any(event["event"] == "sent" and event["message"].get("status") == status for event in events)
 
-    def end(self, *numbers: int) -> float:
-        """The seconds that it takes to end when it is told to; it must have ended as it should."""
+    def end(self, *numbers: int) -> None:
+        """Tell it to end, and hold it to ending as it should."""
         begin = time.monotonic()
         for number in numbers:
             self.process.send_signal(number)
@@ -126,7 +126,6 @@ class Server:
         assert list(self.temporary.iterdir()) == []
         read_trace(self.folder / "trace.jsonl")
         assert seconds <= STOP_SECONDS
-        return seconds
 
 
 @contextmanager
@@ -247,7 +246,7 @@ def a_reply_that_a_fault_drops(server: Server) -> None:
     server.fault("listCommits", dropReply=True)
     events = server.follow()
     server.ask("upload", "GET /commits HTTP/1.1", f"Authorization: {server.administrator}")
-    assert any(event["event"] == "lost" for event in events) 
+    assert any(event["event"] == "lost" for event in events)
 
 
 def a_busy_landscape_beside_a_busy_one(server: Server) -> None:
@@ -292,5 +291,85 @@ SITUATIONS: Mapping[str, Callable[[Server], None]] = {
 def test_it_ends_soon_and_leaves_nothing(situation: str, serve: Callable[..., Server]) -> None:
     server = serve()
     SITUATIONS[situation](server)
-    t = server.end(signal.SIGTERM)
-    print(f"{situation}: {t:.2f}")
+    server.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_every_signal_ends_it_in_the_midst_of_everything(number: int, serve: Callable[..., Server]) -> None:
+    server = serve("--mode", "both", "--interval", "10 ms")
+    everything(server)
+    server.end(number)
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+def test_a_second_signal_changes_nothing(second: int, serve: Callable[..., Server]) -> None:
+    server = serve()
+    an_upload(server)
+    server.end(signal.SIGINT, second)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_impatience_changes_nothing(number: int, serve: Callable[..., Server]) -> None:
+    """Signals that come until the process is gone, while it clears up what it has stored, and after that."""
+    server = serve()
+    server.seeded(LARGE)
+    while server.process.poll() is None:
+        server.process.send_signal(number)
+        select.select([], [], [], 0.002)
+    server.end()
+
+
+def test_what_was_answered_before_the_end_arrives_whole(serve: Callable[..., Server]) -> None:
+    """The server has given all of it to the wire; the caller takes its time, though not too much of it."""
+    server = serve()
+    size = 6 * MIB
+    asset = server.seeded("6 MiB")
+    headers = {"authorization": server.administrator}
+    with server.client.stream("GET", server.url("upload", f"/assets/{asset}/download"), headers=headers) as answer:
+        parts = answer.iter_raw()
+        received = len(next(parts))
+        server.process.send_signal(signal.SIGTERM)
+        received += sum(map(len, parts))
+    assert received == size
+    server.end()
+
+
+def test_an_idle_connection_is_closed_in_order(serve: Callable[..., Server]) -> None:
+    server = serve()
+    idle = server.connect("upload")
+    server.end(signal.SIGTERM)
+    assert idle.recv(1) == b""
+
+
+def caught(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether the process handles that signal itself."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process catches is read from /proc")
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [*((number, True) for number in SIGNALS), (signal.SIGTERM, False), (signal.SIGHUP, False)],
+)
+def test_a_signal_before_it_is_ready_ends_it_and_leaves_nothing(number: int, stored: bool, tmp_path: Path) -> None:
+    """As soon as its folder for files is there, or even sooner, as soon as it handles signals."""
+    with begun(tmp_path) as process:
+        while not caught(process, signal.SIGTERM) or (stored and not list((tmp_path / "temporary").iterdir())):
+            assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(STOP_SECONDS) in (0, 128 + number)
+    assert (tmp_path / "stderr").read_text() == ""
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_port_can_be_had_again_at_once(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Also where a connection was open, so that the port lingers in TIME_WAIT."""
+    server = serve()
+    url = httpx.URL(server.url("upload"))
+    idle_connections(server)
+    server.end(signal.SIGTERM)
+    (again := tmp_path / "again").mkdir()
+    with begun(again, "--upload-port", str(url.port)) as process:
+        assert Server(again, process).url("upload") == str(url)

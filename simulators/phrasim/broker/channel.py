@@ -25,7 +25,7 @@ from phrasim.broker.errors import (
 from phrasim.broker.events import Confirmed, ConsumerCancelled, Returned
 from phrasim.broker.exchange import Destination
 from phrasim.broker.message import NO_PROPERTIES, Message, Properties, Table, carbon_keys, expiration_ms
-from phrasim.broker.queue import Consumer, Copy, Queue
+from phrasim.broker.queue import MESSAGE_BYTES, Consumer, Copy, Queue
 
 if TYPE_CHECKING:
     from phrasim.broker.core import Broker
@@ -34,6 +34,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 NO_ARGUMENTS: Table = {}
+
+ROOM_WITHOUT_END = 1 << 62
+"""Bytes that no connection hands over in its life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,16 @@ class Fetched:
 
 
 class Connection:
-    """A client's connection; channels are numbered from 1. `serial` counts the connections of the broker."""
+    """A client's connection; channels are numbered from 1. `serial` counts the connections of the broker.
+
+    `room` is how many bytes of deliveries its wire still takes; without room its consumers have to wait. In-process
+    nobody counts, and there is room for ever.
+    """
 
     def __init__(self, broker: "Broker", serial: int) -> None:
         self.serial = serial
         self.closed = False
+        self.room = ROOM_WITHOUT_END
         self.channels: dict[int, Channel] = {}
         self.exclusive_queues: dict[Queue, None] = {}
         self._broker = broker
@@ -78,6 +86,15 @@ class Connection:
             raise channel_error("second 'channel.open' seen")
         channel = self.channels[number] = Channel(self._broker, self, number)
         return channel
+
+    def make_room(self, room: int) -> None:
+        """Let the wire take `room` bytes of deliveries from now on; consumers that waited for it go on."""
+        waited = self.room <= 0
+        self.room = room
+        if waited and room > 0 and not self.closed:
+            self._broker.expire()
+            for channel in list(self.channels.values()):
+                channel.resume_consumers()
 
     def close(self) -> None:
         """Close every channel and delete the connection's exclusive queues. Closing again does nothing."""
@@ -199,6 +216,10 @@ class Channel:
         del self.consumers[consumer.tag]
         consumer.queue.remove_consumer(consumer)
         self._broker.events.append(ConsumerCancelled(self, consumer.tag))
+
+    def resume_consumers(self) -> None:
+        """Let consumers that had to wait try again."""
+        self._run(self._resume(self.consumers.values()))
 
     @_method(20, 20)
     def flow(self, active: bool) -> bool:
@@ -352,7 +373,7 @@ class Channel:
         else:
             self.prefetch = 0
             self._consumer_prefetch = prefetch_count
-        self._run(self._resume(self.consumers.values()))
+        self.resume_consumers()
 
     @_method(60, 20)
     def basic_consume(
@@ -466,6 +487,7 @@ class Channel:
             self.fail(error, 60, 80)
             raise
         copy.queue.unacked_count -= 1
+        self._broker.held_bytes -= len(copy.message.body) + MESSAGE_BYTES
         consumer = copy.consumer
         if consumer is not None:
             consumer.outstanding -= 1
@@ -536,6 +558,7 @@ class Channel:
         consumers: dict[Consumer, None] = {}
         for copy in copies:
             copy.queue.unacked_count -= 1
+            self._broker.held_bytes -= len(copy.message.body) + MESSAGE_BYTES
             if copy.consumer is not None:
                 copy.consumer.outstanding -= 1
                 self.outstanding -= 1

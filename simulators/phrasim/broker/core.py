@@ -46,6 +46,7 @@ class Broker:
     3.13.3 honours an x-death header that a publisher sends; 3.13.0 to 3.13.2 and 4.x do not (PROTOCOL §4.3).
 
     What a call led to waits in `events` until `drain` hands it over. Channels apply what is due before anything else.
+    `held_bytes` is what the messages in all queues take, ready and unacknowledged, a copy in each counted by itself.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Broker:
         self.deadlines = Deadlines()
         self.events: list[Event] = []
         self.connections: dict[Connection, None] = {}
+        self.held_bytes = 0
         self._names = names
         self._epoch = EPOCH + timedelta(seconds=epoch_s)
         self._honours_client_x_death = honours_client_x_death

@@ -5,7 +5,6 @@ as that page has it; 3.12 and older turn the tail round whenever it holds two en
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from phrasim.broker.events import DeathReason
@@ -54,7 +53,7 @@ def make_letter(
         headers.pop("CC", None)
     return Message(
         message.body,
-        replace(properties, headers=dict(sorted(headers.items())), expiration=None),
+        properties.with_headers(dict(sorted(headers.items())), expiration=None),
         exchange,
         message.routing_key if routing_key is None else routing_key,
         seq,

@@ -74,3 +74,8 @@ def not_allowed(explanation: str) -> AmqpConnectionError:
 def not_implemented(explanation: str) -> AmqpConnectionError:
     """540: RabbitMQ does not implement it, or this broker does not imitate it."""
     return AmqpConnectionError(540, f"NOT_IMPLEMENTED - {explanation}")
+
+
+def internal_error(explanation: str) -> AmqpConnectionError:
+    """541: the broker has come to what it cannot do."""
+    return AmqpConnectionError(541, f"INTERNAL_ERROR - {explanation}")

@@ -4,7 +4,7 @@ The broker reads only `expiration` and `headers` of the properties; everything e
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
@@ -24,7 +24,8 @@ EXPIRY_MS_MAX = 4_294_967_295
 class Properties:
     """The properties of the basic class (AMQP 0-9-1 §1.8.1), each None when the publisher left it out.
 
-    `timestamp` is in UTC and whole seconds; `expiration` is a decimal number of milliseconds, as text.
+    `timestamp` is in UTC and whole seconds, or their number where a datetime does not reach so far; `expiration` is a
+    decimal number of milliseconds, as text.
     """
 
     content_type: str | None = None
@@ -36,11 +37,30 @@ class Properties:
     reply_to: str | None = None
     expiration: str | None = None
     message_id: str | None = None
-    timestamp: datetime | None = None
+    timestamp: datetime | int | None = None
     type: str | None = None
     user_id: str | None = None
     app_id: str | None = None
     cluster_id: str | None = None
+
+    def with_headers(self, headers: Table, expiration: str | None) -> "Properties":
+        """The same properties with these headers and this expiration."""
+        return Properties(
+            self.content_type,
+            self.content_encoding,
+            headers,
+            self.delivery_mode,
+            self.priority,
+            self.correlation_id,
+            self.reply_to,
+            expiration,
+            self.message_id,
+            self.timestamp,
+            self.type,
+            self.user_id,
+            self.app_id,
+            self.cluster_id,
+        )
 
 
 NO_PROPERTIES = Properties()
@@ -111,5 +131,5 @@ def carbon_keys(properties: Properties) -> tuple[Properties, tuple[str, ...]]:
         keys += [key for key in listed if isinstance(key, str)]
     if "BCC" in headers:
         kept = {name: value for name, value in headers.items() if name != "BCC"}
-        properties = replace(properties, headers=kept)
+        properties = properties.with_headers(kept, properties.expiration)
     return properties, tuple(keys)

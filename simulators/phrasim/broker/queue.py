@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 NS_PER_MS = 1_000_000
 
+MESSAGE_BYTES = 512
+"""What a copy of a message takes beside its body, in bytes: about, for limits."""
+
 
 @dataclass(slots=True, eq=False)
 class Copy:
@@ -157,6 +160,7 @@ class Queue:
                 self._deliver(copy, consumer)
                 return True
         self._ready.append(copy)
+        self._broker.held_bytes += len(message.body) + MESSAGE_BYTES
         if self._byte_limited:
             self._ready_bytes += len(message.body)
         if self._limited:
@@ -171,6 +175,7 @@ class Queue:
         copy = self._take() if self._ready or self._requeued else None
         if copy is not None and not no_ack:
             self.unacked_count += 1
+            self._broker.held_bytes += len(copy.message.body) + MESSAGE_BYTES
         if self._timed:
             self._drop_expired()
             self.touch()
@@ -182,6 +187,7 @@ class Queue:
             copy.redelivered = True
             copy.consumer = None
             heappush(self._requeued, (copy.position, copy))
+            self._broker.held_bytes += len(copy.message.body) + MESSAGE_BYTES
             if self._byte_limited:
                 self._ready_bytes += len(copy.message.body)
         if self._limited:
@@ -318,6 +324,7 @@ class Queue:
             copy = heappop(self._requeued)[1]
         else:
             copy = self._ready.popleft()
+        self._broker.held_bytes -= len(copy.message.body) + MESSAGE_BYTES
         if self._byte_limited:
             self._ready_bytes -= len(copy.message.body)
         return copy
@@ -327,9 +334,13 @@ class Queue:
         consumers = self._round
         while consumers:
             consumer = consumers[0]
-            if consumer.no_ack or (
-                (not consumer.prefetch or consumer.outstanding < consumer.prefetch)
-                and (not consumer.channel.prefetch or consumer.channel.outstanding < consumer.channel.prefetch)
+            channel = consumer.channel
+            if channel.connection.room > 0 and (
+                consumer.no_ack
+                or (
+                    (not consumer.prefetch or consumer.outstanding < consumer.prefetch)
+                    and (not channel.prefetch or channel.outstanding < channel.prefetch)
+                )
             ):
                 consumers.rotate(-1)
                 return consumer
@@ -340,7 +351,10 @@ class Queue:
     def _deliver(self, copy: Copy, consumer: Consumer) -> None:
         channel = consumer.channel
         delivery_tag = channel.delivery_tag = channel.delivery_tag + 1
+        size = len(copy.message.body) + MESSAGE_BYTES
+        channel.connection.room -= size
         if not consumer.no_ack:
+            self._broker.held_bytes += size
             copy.consumer = consumer
             channel.unacked[delivery_tag] = copy
             channel.outstanding += 1

@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from phrasim.journal.events import Participant
 
 
-def _port(whose: str) -> object:
-    return typer.Option(f"--{whose}-port", metavar="PORT", help=f"The port of {whose}; 0 takes any free one.")
+def _port(name: str, whose: str) -> object:
+    return typer.Option(f"--{name}-port", metavar="PORT", help=f"The port of {whose}; 0 takes any free one.")
 
 
-def _url(whose: str) -> object:
+def _url(name: str, what: str) -> object:
     return typer.Option(
-        f"--{whose}", metavar="URL", help=f"A real {whose} in the place of the simulated one.", show_default=False
+        f"--{name}", metavar="URL", help=f"A real {what} in the place of the simulated one.", show_default=False
     )
 
 
-UploadPort = Annotated[int, _port("upload")]
-PhraseanetPort = Annotated[int, _port("phraseanet")]
-AuthPort = Annotated[int, _port("auth")]
-ControlPort = Annotated[int, _port("control")]
-Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")]
+UploadPort = Annotated[int, _port("upload", "the simulated upload service")]
+PhraseanetPort = Annotated[int, _port("phraseanet", "the simulated Phraseanet")]
+AuthPort = Annotated[int, _port("auth", "the simulated Auth")]
+ControlPort = Annotated[int, _port("control", "the control API")]
+Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address at which the simulated ones listen.")]
 PublicUrl = Annotated[
     list[str] | None,
     typer.Option(
         "--public-url",
         metavar="NAME=URL",
-        help="What upload, phraseanet or auth say that their URL is, for callers elsewhere; repeatable.",
+        help="Where upload, phraseanet or auth say that they are, for callers elsewhere; repeatable.",
     ),
 ]
 TlsCert = Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Serve HTTPS with this certificate.")]
@@ -40,17 +40,19 @@ SeedFile = Annotated[
     Path | None,
     typer.Option("--seed-data", metavar="FILE", help="Users, clients and commits that are there from the start: YAML."),
 ]
-Upload = Annotated[str | None, _url("upload")]
-Phraseanet = Annotated[str | None, _url("phraseanet")]
-Auth = Annotated[str | None, _url("auth")]
-Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="A CA that real participants' TLS may bear.")]
+Upload = Annotated[str | None, _url("upload", "upload service")]
+Phraseanet = Annotated[str | None, _url("phraseanet", "Phraseanet")]
+Auth = Annotated[str | None, _url("auth", "Auth")]
+Ca = Annotated[
+    Path | None, typer.Option("--ca", metavar="FILE", help="Trust this CA, too, in the TLS of real participants.")
+]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Do not verify the TLS of real participants.")]
 Credential = Annotated[
     list[str] | None,
     typer.Option(
         "--credential",
         metavar="NAME=VALUE",
-        help="A credential for real participants, such as client.secret; also PHRASIM_CLIENT_SECRET, or phrasim.toml.",
+        help="For real participants, such as client.secret=…; else PHRASIM_CLIENT_SECRET, or phrasim.toml; repeatable.",
     ),
 ]
 

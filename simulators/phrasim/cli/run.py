@@ -30,7 +30,8 @@ Examples:
   phrasim run push --upload https://upload.example --auth-port 8083 --phraseanet-port 8082 --seed-data users.yaml
 
 With --wire loopback the participants speak over real sockets, in real time. A real participant (--upload, --phraseanet,
---auth) implies it; what cannot be seen then is unobserved: neither held nor broken.
+--auth) implies it: docs/real-participants.md tells what to set up. What cannot be seen then is unobserved: neither held
+nor broken. The options from --ca on have a meaning on that wire only.
 
 Exit code: 0 every expectation held, 1 one did not, 2 a scenario or the call is wrong, 130 interrupted.
 """
@@ -60,7 +61,11 @@ def run(
     ] = False,
     wire: Annotated[
         Literal["in-process", "loopback"] | None,
-        typer.Option("--wire", help="How participants reach each other.", show_default="in-process"),
+        typer.Option(
+            "--wire",
+            help="How participants reach each other: as functions, or over sockets; in-process if none is said.",
+            show_default=False,
+        ),
     ] = None,
     upload: options.Upload = None,
     phraseanet: options.Phraseanet = None,
@@ -191,9 +196,9 @@ def _play_one(scenario: "Scenario", play: "Play", player: "Player", traces: dict
 def _play_several(
     plays: "Sequence[tuple[Scenario, Play]]", player: "Player", traces: dict[str, Path]
 ) -> "list[Outcome]":
-    """Play scenarios one after the other: a line each, and why where one is broken."""
+    """Play scenarios one after the other: a line each, what it leaves unproved, and why where one is broken."""
     from phrasim.cli.output import print_line, progress
-    from phrasim.report.terminal import outcome_line, verdict_lines
+    from phrasim.report.terminal import outcome_line, unproved_lines, verdict_lines
 
     outcomes: list[Outcome] = []
     with progress(len(plays)) as bar:
@@ -203,8 +208,10 @@ def _play_several(
             _write_trace(outcome, traces)
             outcomes.append(outcome)
             print_line(*outcome_line(outcome))
+            for text in unproved_lines(outcome):
+                print_line("aside", f"            {text}")
             for verdict in outcome.verdicts:
-                if verdict.judgement != "held":
+                if verdict.judgement == "broken":
                     for line in verdict_lines(verdict):
                         print_line(*line)
     held = sum(outcome.held for outcome in outcomes)

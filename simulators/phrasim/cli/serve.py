@@ -1,5 +1,7 @@
 """`phrasim serve`: the simulators on real ports, until they are told to end."""
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,9 +10,11 @@ import typer
 from phrasim.cli import options
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from socket import socket
+
     from phrasim.cli.serving import Serving
     from phrasim.journal.events import Event, Participant
-    from phrasim.journal.stream import TraceStream
     from phrasim.serve.landscape import Landscape, Plan
 
 _HELP = """Serve the simulated upload service, Phraseanet and Auth on real ports.
@@ -102,69 +106,113 @@ def _run(
 ) -> None:
     """Serve until a signal comes."""
     import asyncio
-    import tempfile
+    import signal
 
     import uvloop
 
     from phrasim.cli.output import fail, print_line, warn
     from phrasim.report.landscape import landscape_json, landscape_lines
-    from phrasim.report.terminal import event_lines
-    from phrasim.serve.process import serve_until_told
+    from phrasim.serve.process import END_SIGNALS, serve_until_told
     from phrasim.testbed.seeding import SeedError
 
+    plan = serving.plan
     listeners = serving.listeners("control")
-    serving.preflight()
+    if plan.external.urls:
+        serving.preflight()
     for absence in serving.absences():
         warn(absence)
-    plan = serving.plan
-    stream: TraceStream | None = None
+
+    with (
+        _closing(listeners.values()),
+        _storage() as storage,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        _stream(trace, plan, runner.get_loop(), show_tokens=show_tokens) as traced,
+    ):
+
+        def ready(landscape: "Landscape") -> None:
+            journal = landscape.network.journal
+            for event in journal.events:
+                traced(event)
+            journal.listen(traced)
+            if print_as == "json":
+                print_line("plain", landscape_json(landscape.description()))
+                return
+            for line in landscape_lines(landscape.description(), plan.setting):
+                print_line(*line)
+            journal.listen(_printer())
+
+        try:
+            runner.run(serve_until_told(plan, listeners, storage, host, ready))
+        except SeedError as error:
+            fail(str(error))
+        # All that is left is to clear up, and an impatient second signal must not keep the process from that.
+        signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+
+
+def _printer() -> "Callable[[Event], None]":
+    """What prints each event as an arrow."""
+    from phrasim.cli.output import print_line
+    from phrasim.report.terminal import event_lines
 
     def printed(event: "Event") -> None:
         for line in event_lines(event):
             print_line(*line)
 
-    def ready(landscape: "Landscape") -> None:
-        nonlocal stream
-        journal = landscape.network.journal
-        if trace is not None:
-            stream = _stream(trace, plan, show_tokens=show_tokens)
-            for event in journal.events:
-                stream.take(event)
-            journal.listen(stream.take)
-        if print_as == "json":
-            print_line("plain", landscape_json(landscape.description()))
-            return
-        for line in landscape_lines(landscape.description(), plan.setting):
-            print_line(*line)
-        journal.listen(printed)
+    return printed
 
+
+@contextmanager
+def _closing(listeners: "Iterable[socket]") -> Iterator[None]:
+    with ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(listener)
+        yield
+
+
+@contextmanager
+def _storage() -> Iterator[Path]:
+    """A folder for files, which is gone at the end."""
+    import signal
+    import tempfile
+
+    from phrasim.serve.process import END_SIGNALS
+
+    # A signal between the making of the folder and the block that removes it would leave the folder behind.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="phrasim-") as storage,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            runner.run(serve_until_told(plan, listeners, Path(storage), host, ready))
-    except SeedError as error:
-        fail(str(error))
-    finally:
-        if stream is not None:
-            stream.close()
+        with tempfile.TemporaryDirectory(prefix="phrasim-") as folder:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            yield Path(folder)
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise
 
 
-def _stream(path: Path, plan: "Plan", *, show_tokens: bool) -> "TraceStream":
-    """The trace on disk; ends the command where it cannot be begun."""
-    import asyncio
-
-    from phrasim.cli.output import warn
+@contextmanager
+def _stream(
+    path: Path | None, plan: "Plan", loop: "AbstractEventLoop", *, show_tokens: bool
+) -> Iterator["Callable[[Event], None]"]:
+    """What takes each event of the trace on disk; ends the command where it cannot be begun."""
+    from phrasim.cli.output import fail, warn
     from phrasim.documents import secret_fields
     from phrasim.journal.stream import TraceStream
     from phrasim.serve.trace_header import trace_header
 
+    if path is None:
+        yield lambda _: None
+        return
+
     def failed(error: OSError) -> None:
         warn(f"writing the trace {str(path)!r}: {error.strerror}; it ends here, and the server goes on")
 
-    schedule = asyncio.get_running_loop().call_soon
-    return TraceStream(path, trace_header(plan, show_tokens=show_tokens), secret_fields(), schedule, failed)
+    try:
+        stream = TraceStream(path, trace_header(plan, show_tokens=show_tokens), secret_fields(), loop.call_soon, failed)
+    except OSError as error:
+        fail(f"writing the trace {str(path)!r}: {error.strerror}")
+    try:
+        yield stream.take
+    finally:
+        stream.close()
 
 
 def _interval(written: str) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from phrasim.clock import NANOSECONDS
+from phrasim.report.terminal import unproved
 from phrasim.scenario.events import Judgement, Outcome
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,6 +34,9 @@ def junit_xml(outcomes: Sequence[Outcome]) -> bytes:
                 tag = "failure" if verdict.judgement == "broken" else "skipped"
                 why = ET.SubElement(case, tag, message=_legal(verdict.because[0]) if verdict.because else "")
                 why.text = _legal("\n".join(verdict.because))
+        left = unproved(outcome)
+        if left:
+            ET.SubElement(suite, "system-out").text = left
     ET.indent(root)
     content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return content + b"\n"

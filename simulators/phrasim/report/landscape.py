@@ -1,12 +1,14 @@
 """What a server says of itself when it is ready: URLs, users, clients and tokens."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from phrasim.report.terminal import Line
 from phrasim.testbed import SERVICES, Setting
+
+if TYPE_CHECKING:
+    from phrasim.report.terminal import Line
 
 
 def landscape_json(description: Mapping[str, Any]) -> str:
@@ -14,7 +16,7 @@ def landscape_json(description: Mapping[str, Any]) -> str:
     return msgspec.json.encode(description).decode()
 
 
-def landscape_lines(description: Mapping[str, Any], setting: Setting) -> Iterator[Line]:
+def landscape_lines(description: Mapping[str, Any], setting: Setting) -> "Iterator[Line]":
     """The same for people."""
     yield "heading", f"phrasim serves: {setting.mode} mode, {setting.profile.name}"
     for name in (*SERVICES, "control"):

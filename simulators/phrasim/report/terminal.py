@@ -3,7 +3,8 @@
 Lines carry a style by name; whoever prints them decides whether that is colour or nothing.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from phrasim.documents import messages, operations
@@ -14,6 +15,16 @@ from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, 
 Style = Literal["plain", "heading", "arrow", "aside", "bad", "good"]
 Line = tuple[Style, str]
 Print = Callable[[Style, str], None]
+
+UNPROVED: Mapping[str, str] = {
+    "arrow": "what external participants say to each other, Phraseanet's broker included",
+    "records": "that Phraseanet has a record of each file, with the same bytes",
+    "commits": "that the upload service has taken the acknowledgement",
+    "executions": "that Phraseanet works once on each delivery",
+    "queues": "that Phraseanet leaves no message in a queue",
+    "refusals": "that external participants refuse each other what they should",
+}
+"""What is left unproved where an expectation is unobserved, by the first word of the expectation."""
 
 _JUDGED: dict[str, Style] = {"held": "good", "broken": "bad", "unobserved": "aside"}
 
@@ -48,6 +59,8 @@ class RunReport:
                     yield "plain", ""
                 yield from verdict_lines(verdict)
             case Ended(outcome):
+                for line in unproved_lines(outcome):
+                    yield "aside", line
                 yield outcome_line(outcome)
 
 
@@ -85,6 +98,23 @@ def outcome_line(outcome: Outcome) -> Line:
     broken = sum(verdict.judgement == "broken" for verdict in outcome.verdicts)
     said = "held" if outcome.held else f"broken ({broken} of {len(outcome.verdicts)} expectations)"
     return ("good" if outcome.held else "bad"), f"{outcome.scenario.name}: {said}"
+
+
+def unproved_lines(outcome: Outcome) -> list[str]:
+    """What a run leaves unproved, and why, in two lines; none where nothing was unobserved."""
+    unobserved = [one.expectation for one in outcome.verdicts if one.judgement == "unobserved"]
+    if not unobserved:
+        return []
+    who = [name for name in outcome.header.external if name != "broker"]
+    why = f"since {' and '.join(who)} {'is' if len(who) == 1 else 'are'} external"
+    return [f"{len(unobserved)} of {len(outcome.verdicts)} expectations unobserved, {why}", unproved(outcome)]
+
+
+def unproved(outcome: Outcome) -> str:
+    """What the unobserved expectations leave unproved; empty where there are none."""
+    unobserved = [one.expectation for one in outcome.verdicts if one.judgement == "unobserved"]
+    left = [said for kind, said in UNPROVED.items() if any(re.match(rf"{kind}\b", one) for one in unobserved)]
+    return f"not proved: {'; '.join(left)}" if left else ""
 
 
 def shown(message: Message) -> bool:

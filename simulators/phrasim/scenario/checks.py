@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from phrasim.documents import Messages, messages, operations
+from phrasim.documents.specification import Operation, essence
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
 from phrasim.journal.document import Section
@@ -24,6 +25,7 @@ from phrasim.journal.sequence import label_key
 from phrasim.journal.sightings import json_of
 from phrasim.journal.verdict import CommitVerdict
 from phrasim.profile import Profile
+from phrasim.scenario.agreement import disagreements
 from phrasim.scenario.document import drawn_section
 from phrasim.scenario.events import Verdict
 from phrasim.scenario.exchanges import Exchanges
@@ -40,6 +42,9 @@ def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Ite
     """
     expect, events, external = scenario.expect, testbed.journal.events, testbed.network.external
     yield messages_as_specified(events, testbed.setting.profile)
+    if external:
+        wrong = disagreements(scenario, testbed.accounts, events, external)
+        yield Verdict("messages agree with each other", "broken" if wrong else "held", tuple(wrong))
     if scenario.faults:
         idle = [f"{fault.operation_id}: {fault.effect!r} met no call" for fault in testbed.faults.idle()]
         yield Verdict(f"faults struck ({len(scenario.faults)})", "broken" if idle else "held", tuple(idle))
@@ -201,9 +206,16 @@ def _violations(message: object, profile: Profile) -> list[str] | None:
     if isinstance(message, Response):
         found = operation.response_violations(message.status, media_type, json_of(message))
         return [str(one) for one in (*found, *operation.header_violations(message.status, headers))]
-    if message.sender == "user" or "json" not in (media_type or ""):
+    if message.sender == "user" or not _is_judged(operation, media_type):
         return None
     return [str(one) for one in operation.request_violations(media_type, json_of(message))]
+
+
+def _is_judged(operation: Operation, media_type: str | None) -> bool:
+    """Whether a request's body is JSON, or is not what the operation asks for; a form is its receiver's to judge."""
+    if "json" in (media_type or ""):
+        return True
+    return operation.request_required and essence(media_type or "") not in operation.request_media_types
 
 
 def _message_violations(message: Publish | Delivery, document: Messages) -> list[str] | None:

@@ -44,6 +44,14 @@ class Exchanges:
         """The exchanges of which more is to come."""
         return [exchange for exchange in self.all if not exchange.over]
 
+    def operation_of(self, event: Event) -> str | None:
+        """The operation of the message that an event is about, where it is one of an exchange; None for a note."""
+        if isinstance(event, Noted):
+            return None
+        named = event.message if isinstance(event.message, str) else event.message.id
+        exchange = self._by_message.get(named)
+        return None if exchange is None else exchange.request.operation_id
+
     def take(self, event: Event) -> None:
         """The next event of the journal."""
         if isinstance(event, Noted):

@@ -4,12 +4,13 @@ import asyncio
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import uvloop
 
+from phrasim.journal.events import Event
 from phrasim.scenario.events import Outcome
 from phrasim.scenario.exchanges import Exchanges
 from phrasim.scenario.model import Scenario
@@ -19,7 +20,16 @@ from phrasim.testbed import Testbed
 from phrasim.testbed.network import with_broker
 
 QUIET_SECONDS = 0.1
-"""For so long nothing may happen before a run counts as over: far longer than anything of it takes on one machine."""
+"""For so long nothing may happen before a run counts as over: far longer than anything of it takes in one process."""
+
+QUIET_SECONDS_EXTERNAL = 0.5
+"""The same where somebody is external, who may be far away and say something that was not asked for."""
+
+POLLING = ("listCommits", "issueToken", "getTokenInfo")
+"""The operations that whoever polls calls for ever, whether anything happens or not."""
+
+LATE = 1.5
+"""A wait that took so many times as long as it should says that the machine is busy."""
 
 QUIET_SECONDS_MAX = 5
 """After that a run is judged even if something still goes on."""
@@ -38,12 +48,13 @@ def play_on_loopback(
     not fit.
     """
     setting = replace(setting_of(scenario, play.seed), phraseanet_token=plan.setting.phraseanet_token)
-    run = Run(scenario, play, "loopback", with_broker(plan.external.urls), listen)
-    bound = listeners()
-    with (
-        tempfile.TemporaryDirectory(prefix="phrasim-") as storage,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
+    with ExitStack() as ending:
+        bound = listeners()
+        for listener in bound.values():
+            ending.callback(listener.close)
+        run = Run(scenario, play, "loopback", with_broker(plan.external.urls), listen)
+        storage = ending.enter_context(tempfile.TemporaryDirectory(prefix="phrasim-"))
+        runner = ending.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(run.main(_opened(replace(plan, setting=setting), bound, Path(storage)), _until_quiet))
     return run.ended()
 
@@ -54,20 +65,31 @@ async def _opened(plan: Plan, listeners: Mapping[str, socket.socket], storage: P
         yield landscape.testbed
 
 
-async def _until_quiet(testbed: Testbed, exchanges: Exchanges) -> None:
-    """Wait until no exchange is open, the worker holds nothing, and nothing happens any more."""
+async def _until_quiet(testbed: Testbed, exchanges: Exchanges, failed: bool) -> None:
+    """Wait until no exchange is open, the worker holds nothing, and nothing happens any more that is of a hand-off.
+
+    A time in which nothing was seen to happen counts only if it took as long as it should: on a busy machine others
+    had no time to do anything. Once a step has failed only that time is waited: what is open may never end.
+    """
     loop = asyncio.get_running_loop()
-    until = loop.time() + QUIET_SECONDS_MAX
+    quiet = QUIET_SECONDS_EXTERNAL if testbed.network.external else QUIET_SECONDS
+    until = loop.time() + (quiet if failed else QUIET_SECONDS_MAX)
     happened = asyncio.Event()
-    stop_listening = testbed.journal.listen(lambda _: happened.set())
+
+    def heard(event: Event) -> None:
+        if exchanges.operation_of(event) not in POLLING:
+            happened.set()
+
+    stop_listening = testbed.journal.listen(heard)
     try:
-        while loop.time() < until:
+        while (since := loop.time()) < until:
             happened.clear()
             try:
-                async with asyncio.timeout(QUIET_SECONDS):
+                async with asyncio.timeout(quiet):
                     await happened.wait()
             except TimeoutError:
-                if not exchanges.open and not testbed.broker.busy:
+                on_time = loop.time() - since < quiet * LATE
+                if on_time and not exchanges.open and not testbed.broker.busy:
                     return
     finally:
         stop_listening()

@@ -42,8 +42,9 @@ def unplayable(scenario: Scenario, wire: WireName, external: AbstractSet[Partici
             ends = {operation.participant, operation.caller}
             if ends <= external:
                 return f"it waits for {step.operation_id}, of which nobody here sees anything"
-    if "auth" in external and "$given.publisher.id" in scenario.text:
-        return "it needs the publisher's id, which an external Auth gives"
+    for name in ("id", "name"):
+        if "auth" in external and f"$given.publisher.{name}" in scenario.text:
+            return f"it needs the publisher's {name}, which only the external Auth knows"
     return None
 
 

@@ -11,15 +11,17 @@ import httpx
 
 from phrasim import __version__
 from phrasim.clock import SimulationError, run_simulated
-from phrasim.documents import scenarios_folder
+from phrasim.documents import operations, scenarios_folder
 from phrasim.journal.events import Event, Header, Participant
-from phrasim.journal.sightings import json_of
+from phrasim.journal.sequence import bears
+from phrasim.journal.sightings import json_of, path_of
 from phrasim.profile import PROFILES
 from phrasim.scenario.checks import judge
 from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
 from phrasim.scenario.exchanges import Exchange, Exchanges
 from phrasim.scenario.expression import ExchangeValues, ExpressionError, Values
 from phrasim.scenario.files import RunFile, scenario_files
+from phrasim.scenario.last_seen import last_seen
 from phrasim.scenario.model import Call, Scenario, Step, TokenBearer, Wait, WaitFor, WireName
 from phrasim.scenario.user import StepFailed, User
 from phrasim.testbed import Setting, Testbed, open_testbed
@@ -28,8 +30,8 @@ SETTLE_SECONDS = 0.001
 """Protocol time between the last step and the verdicts: on simulated time all work of the instant is done by then."""
 
 Listener = Callable[[RunEvent], None]
-Settle = Callable[[Testbed, Exchanges], Awaitable[None]]
-"""Waits, behind the last step, until what the steps have caused is over."""
+Settle = Callable[[Testbed, Exchanges, bool], Awaitable[None]]
+"""Waits, behind the last step, until what the steps have caused is over; the last argument says that one failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def setting_of(scenario: Scenario, seed: int) -> Setting:
     )
 
 
-async def _all_work_of_the_instant(testbed: Testbed, _exchanges: Exchanges) -> None:
+async def _all_work_of_the_instant(testbed: Testbed, _exchanges: Exchanges, _failed: bool) -> None:
     await testbed.clock.sleep(SETTLE_SECONDS)
 
 
@@ -124,7 +126,7 @@ class Run:
             self._events = testbed.journal.events
             testbed.journal.listen(self._happened)
             failed = await self._steps(testbed, User(testbed))
-            await settle(testbed, self._exchanges)
+            await settle(testbed, self._exchanges, failed is not None)
             self._ended_ns = testbed.clock.now_ns()
             if failed is not None:
                 self.judged(failed)
@@ -157,7 +159,8 @@ class Run:
             except (StepFailed, ExpressionError, httpx.HTTPError) as error:
                 failure = f"{type(error).__name__}: {error}" if isinstance(error, httpx.HTTPError) else str(error)
                 self._listen(StepEnded(step.step_id, failure))
-                return Verdict(f"step {step.step_id}", "broken", tuple(failure.splitlines()))
+                seen = last_seen(testbed.journal.events, testbed.network.external)
+                return Verdict(f"step {step.step_id}", "broken", (*failure.splitlines(), *seen))
             self._listen(StepEnded(step.step_id, None))
         return None
 
@@ -210,7 +213,7 @@ class Run:
                 f"waited {step.within:g} s for {step.operation_id} to be answered with 2xx "
                 f"{'once' if step.occurrence == 1 else f'{step.occurrence} times'}; it was {met} times"
             ) from None
-        exchange = _values_of(found, testbed)
+        exchange = _values_of(found)
         self._outputs[step.step_id] = {
             name: values.lookup(expression, exchange) for name, expression in step.outputs.items()
         }
@@ -242,14 +245,13 @@ def _given_values(testbed: Testbed) -> dict[str, str]:
     }
 
 
-def _values_of(exchange: Exchange, testbed: Testbed) -> ExchangeValues:
+def _values_of(exchange: Exchange) -> ExchangeValues:
     request, response = exchange.request, exchange.response
     assert response is not None, "only exchanges that ended are waited for"
-    path = request.target.partition("?")[0]
-    matched = testbed.setting.profile.specification(request.receiver).match(request.method, path)
+    assert request.operation_id is not None, "they are waited for by their operation"
     return ExchangeValues(
         status=response.status,
-        request_path=matched[1] if matched else {},
+        request_path=bears(operations()[request.operation_id].path, path_of(request)) or {},
         request_body=json_of(request),
         response_headers=dict(response.headers),
         response_body=json_of(response),

@@ -16,7 +16,7 @@ from phrasim.journal.lines import LineWriter
 from phrasim.journal.recorder import EventsForgotten
 from phrasim.phraseanet.poller import PollFailed
 from phrasim.profile import PROFILES
-from phrasim.serve.landscape import Landscape
+from phrasim.serve.landscape import Landscape, LandscapeEnded
 from phrasim.serve.landscapes import Landscapes, LandscapesFull
 from phrasim.serve.same_site import SameSite
 from phrasim.serve.seed_data import SeedDataError, seed_data_of
@@ -28,6 +28,8 @@ from phrasim.testbed import SeedData
 from phrasim.testbed.seeding import SeedError
 
 JSON_LINES = "application/jsonl"
+INTERVAL_SECONDS_MAX = 86_400 * 365
+_INTERVAL_MAX = "365 d"
 
 
 def control_app(landscape: Landscape, landscapes: Landscapes | None) -> ASGIApp:
@@ -55,8 +57,7 @@ def control_app(landscape: Landscape, landscapes: Landscapes | None) -> ASGIApp:
             "deleteLandscape": further.delete_landscape,
         },
     )
-    assert landscape.control_url is not None, "a control API has a port"
-    return SameSite(app, landscape.control_url)
+    return SameSite(app, is_local=landscape.is_local)
 
 
 class ControlRoutes:
@@ -81,9 +82,12 @@ class ControlRoutes:
         try:
             events = self._journal.since(after)
         except EventsForgotten as forgotten:
-            raise Refusal(410, str(forgotten)) from forgotten
+            detail = f"event {after + 1} is not kept any more; the first that is kept is event {forgotten.first + 1}"
+            raise Refusal(410, detail) from forgotten
         except ValueError as error:
-            raise Refusal(400, str(error)) from error
+            raise Refusal(
+                400, f"query/after: there is no event {after} yet; the next is {self._journal.next + 1}"
+            ) from error
         writer = LineWriter(trace_header(self._landscape.plan), secret_fields())
         if query.get("follow") == "true":
             return StreamingResponse(self._followed(after, writer), media_type=JSON_LINES)
@@ -98,14 +102,17 @@ class ControlRoutes:
             return  # The reader was too slow; the stream ends, and asking again says what is still kept.
 
     async def reset(self, _call: Call) -> ASGIApp:
-        """`POST /_phrasim/reset`."""
-        await self._landscape.reset()
+        """`POST /_phrasim/reset`: answered when nothing of before can show any more."""
+        try:
+            await self._landscape.reset()
+        except LandscapeEnded as ended:
+            raise Refusal(503, str(ended)) from ended
         return Response(status_code=204)
 
     async def add_seed_data(self, call: Call) -> ASGIApp:
         """`POST /_phrasim/seed-data`: all of it, or nothing."""
         try:
-            added = self._landscape.add(seed_data_of(await call.body()))
+            added = await self._landscape.add(seed_data_of(await call.body()))
         except (SeedDataError, SeedError) as error:
             raise Refusal(400, str(error)) from error
         commits = [
@@ -119,7 +126,7 @@ class ControlRoutes:
         if "phraseanet" not in self._landscape.network.played:
             raise Refusal(409, "Phraseanet is not played in this landscape")
         try:
-            accepted = await self._landscape.testbed.poller.poll()
+            accepted = await self._landscape.poll()
         except PollFailed as failed:
             raise Refusal(502, f"the poll failed: {failed}") from failed
         return json_answer({"accepted": accepted})
@@ -164,21 +171,28 @@ class LandscapeRoutes:
     async def create_landscape(self, call: Call) -> ASGIApp:
         """`POST /_phrasim/landscapes`."""
         asked = await call.body()
+        interval = seconds(asked["interval"]) if "interval" in asked else None
+        if interval is not None and not 0 < interval <= INTERVAL_SECONDS_MAX:
+            raise Refusal(
+                400, f"interval: {asked['interval'][:20]!r} is no time between two polls; write 1 ms to {_INTERVAL_MAX}"
+            )
         setting = self._first.plan.setting
         setting = replace(
             setting,
             mode=asked.get("mode", setting.mode),
             profile=PROFILES[asked.get("profile", setting.profile.name)],
-            poll_interval=seconds(asked["interval"]) if "interval" in asked else setting.poll_interval,
+            poll_interval=setting.poll_interval if interval is None else interval,
         )
         try:
             seed = seed_data_of(asked["seedData"]) if "seedData" in asked else SeedData()
-            name = await self._landscapes.create(replace(self._first.plan, setting=setting, seed=seed))
+            # A public URL leads to the first landscape: what it promises of the others would not hold.
+            plan = replace(self._first.plan, setting=setting, seed=seed, public_urls={})
+            name, made = await self._landscapes.create(plan)
         except (SeedDataError, SeedError) as error:
             raise Refusal(400, f"seedData: {error}") from error
         except LandscapesFull as full:
             raise Refusal(503, str(full)) from full
-        return json_answer(described(name, self._landscapes.all[name]), 201)
+        return json_answer(described(name, made), 201)
 
     async def get_landscape(self, call: Call) -> ASGIApp:
         """`GET /_phrasim/landscapes/{id}`."""

@@ -6,20 +6,22 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from phrasim.auth.state import Client, User
 from phrasim.clock import Clock
 from phrasim.journal.events import Participant
+from phrasim.phraseanet.poller import PollFailed
+from phrasim.serve.entrance import BegunAnew, Entrance
 from phrasim.serve.external import External
 from phrasim.serve.server import HttpServer
-from phrasim.serve.sockets import url_of
+from phrasim.serve.sockets import is_loopback, url_of
 from phrasim.serve.tls import external_client_context
 from phrasim.serve.transport import SocketTransport
 from phrasim.testbed import (
@@ -37,16 +39,16 @@ from phrasim.testbed import (
 )
 from phrasim.testbed.accounts import new_client, new_user
 from phrasim.testbed.network import Chance
-from phrasim.testbed.seeding import hold_to_landscape, seed_commits
+from phrasim.testbed.seeding import SeedError, hold_to_landscape, seed_commits
 from phrasim.upload.state import Commit
 
 CONTROL = "control"
 """What the control port is called beside those of the participants."""
 
-WORK_STOP_SECONDS = 0.8
+WORK_STOP_SECONDS = 0.5
 """How long the worker may still work when a landscape ends; then its commit goes back to the queue."""
 
-HTTP_STOP_SECONDS = 1.0
+HTTP_STOP_SECONDS = 0.5
 """How long requests may still take after that: all in all a server ends within three seconds."""
 
 
@@ -86,6 +88,10 @@ class Added:
     commits: tuple[Commit, ...]
 
 
+class LandscapeEnded(Exception):
+    """The landscape ends, and cannot be changed any more."""
+
+
 class Landscape:
     """A testbed behind sockets. Use `open_landscape`, which also ends it."""
 
@@ -93,11 +99,17 @@ class Landscape:
         self.plan = plan
         scheme = "https" if plan.tls else "http"
         self._bound = {name: url_of(listener, scheme) for name, listener in listeners.items()}
+        self.is_local = all(is_loopback(listener.getsockname()[0]) for listener in listeners.values())
+        """Whether this machine alone reaches the landscape."""
         self._storage = storage
         self._spawn = spawn
         self._beginnings = 0
-        self._apps: dict[str, ASGIApp] = {}
+        self._changing = asyncio.Lock()
+        self._ended = False
         self.network = self._network()
+        correlation = self.network.edges["user"].tracer.correlation
+        self._entrance = Entrance(lambda traceparent: correlation.bears(traceparent) is not None)
+        self._control_entrance = Entrance(lambda _traceparent: False)
         self.accounts = plan.accounts or accounts_of(plan.setting, plan.seed, plan.chance("accounts"))
         token = plan.chance("tokens").randbytes
         given = {user.email: user.token for user in plan.seed.users}
@@ -106,10 +118,15 @@ class Landscape:
         self.phraseanet_token = token(16).hex()
         """What an upload service may present to Phraseanet; in the documented profile nobody is asked for it (A4)."""
         self._servers = {
-            name: HttpServer(self._mounted(name), listener, plan.tls.server if plan.tls else None)
+            name: HttpServer(
+                (self._control_entrance if name == CONTROL else self._entrance).at(name),
+                listener,
+                plan.tls.server if plan.tls else None,
+            )
             for name, listener in listeners.items()
         }
         self.testbed = self._testbed()
+        self._client_ids = {client.id for client in self.accounts.clients}
 
     @property
     def control_url(self) -> str | None:
@@ -118,10 +135,11 @@ class Landscape:
 
     def mount_control(self, app: ASGIApp) -> None:
         """From now on `app` answers at the control port."""
-        self._apps[CONTROL] = app
+        self._control_entrance.open([(CONTROL, app)])
 
     async def start(self) -> None:
-        """Answer on every port, and begin."""
+        """Answer on every port, and begin. Raises `SeedError`, before anything answers."""
+        self._hold_seed()
         for server in self._servers.values():
             await server.start()
         await self._begin()
@@ -136,38 +154,61 @@ class Landscape:
             await writer.wait_closed()
 
     async def reset(self) -> None:
-        """Begin anew: URLs, users, clients and their tokens stay; all else is as it was in the beginning."""
-        await self.testbed.abandon()
-        self.network.faults.clear()
-        for fault in self.plan.setting.faults:
-            self.network.faults.add(fault)
-        self.network.journal.clear()
-        gone = self.testbed.storage.folder
-        self.testbed = self._testbed()
-        shutil.rmtree(gone, ignore_errors=True)
-        await self._begin()
+        """Begin anew: URLs, users, clients and their tokens stay; all else is as it was in the beginning.
 
-    def add(self, seed: SeedData) -> Added:
+        Whatever is under way is broken off, and who calls meanwhile waits. Raises `LandscapeEnded`.
+        """
+        async with self._changing:
+            if self._ended:
+                raise LandscapeEnded("the landscape ends, and does not begin anew")
+            await self.testbed.abandon()
+            await self._entrance.close()
+            self.testbed.broker.close()  # A request that was still under way may have set its timer again.
+            self.network.faults.clear()
+            for fault in self.plan.setting.faults:
+                self.network.faults.add(fault)
+            self.network.journal.clear()
+            gone = self.testbed.storage.folder
+            self.testbed = self._testbed()
+            self._client_ids = {client.id for client in self.accounts.clients}
+            shutil.rmtree(gone, ignore_errors=True)
+            await self._begin()
+
+    async def add(self, seed: SeedData) -> Added:
         """Put more into the landscape, until it begins anew. Raises `SeedError`, and then adds nothing."""
-        hold_to_landscape(self.testbed, seed)
-        chance = self.plan.chance("accounts")
-        users = [(new_user(one, chance), one.token) for one in seed.users]
-        clients = tuple(new_client(one, chance) for one in seed.clients)
-        issued = {}
-        for user, token in users:
-            self.testbed.auth.add_user(user)
-            issued[user.id] = self.testbed.auth.issue(self.accounts.front_end, user, (), token).value
-        for client in clients:
-            self.testbed.auth.add_client(client)
-        commits = seed_commits(self.testbed, seed.commits)
+        async with self._changing:
+            self._hold_added(seed)
+            chance = self.plan.chance("accounts")
+            users = [(new_user(one, chance), one.token) for one in seed.users]
+            clients = tuple(new_client(one, chance) for one in seed.clients)
+            issued = {}
+            for user, token in users:
+                self.testbed.auth.add_user(user)
+                issued[user.id] = self.testbed.auth.issue(self.accounts.front_end, user, (), token).value
+            for client in clients:
+                self.testbed.auth.add_client(client)
+                self._client_ids.add(client.id)
+            commits = seed_commits(self.testbed, seed.commits)
         return Added(
             users=[described_user(user, issued[user.id]) for user, _ in users],
             clients=[described_client(client) for client in clients],
             commits=commits,
         )
 
+    async def poll(self) -> int:
+        """Let Phraseanet poll at once; how many commits were new. Raises `PollFailed`."""
+        try:
+            async with self._entrance.under_way():
+                return await self.testbed.poller.poll()
+        except BegunAnew as error:
+            raise PollFailed(str(error)) from error
+
     async def stop(self) -> None:
-        """End in this order: who follows the journal, the poller, the worker, HTTP."""
+        """End in this order: who follows the journal, the poller, the worker, HTTP; once is enough."""
+        async with self._changing:
+            if self._ended:
+                return
+            self._ended = True
         self.network.journal.end_following()
         await self.testbed.wind_up(WORK_STOP_SECONDS)
         await self.network.addressing.transport.aclose()
@@ -222,15 +263,31 @@ class Landscape:
     async def _begin(self) -> None:
         for user in self.accounts.users:
             self.testbed.auth.issue(self.accounts.front_end, user, (), self.tokens[user.id])
-        seed_commits(self.testbed, self.plan.seed.commits)
-        self._apps.update(self.testbed.apps.items())
-        await self.testbed.start()
+        try:
+            seed_commits(self.testbed, self.plan.seed.commits)
+            await self.testbed.start()
+        finally:
+            self._entrance.open(self.testbed.apps.items())
 
-    def _mounted(self, name: str) -> ASGIApp:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._apps[name](scope, receive, send)
+    def _hold_seed(self) -> None:
+        """Raise `SeedError` where the plan's seed data does not fit; its users and clients are the accounts."""
+        seed = self.plan.seed
+        if "auth" in self.network.played:
+            seed = replace(seed, users=(), clients=())
+        hold_to_landscape(self.testbed, seed)
 
-        return app
+    def _hold_added(self, seed: SeedData) -> None:
+        """Raise `SeedError` where seed data does not fit what is there; a secret is not shown."""
+        hold_to_landscape(self.testbed, seed)
+        auth = self.testbed.auth
+        for user in seed.users:
+            if user.id is not None and auth.user(user.id) is not None:
+                raise SeedError(f"users: there is a user with the id {user.id!r} already")
+            if user.token is not None and auth.token(user.token) is not None:
+                raise SeedError(f"users: the token of {user.email!r} is somebody's already; write another")
+        for client in seed.clients:
+            if client.client_id in self._client_ids:
+                raise SeedError(f"clients: there is a client {client.client_id!r} already")
 
     def _described(self, participant: Participant) -> dict[str, Any] | None:
         addressing = self.network.addressing

@@ -10,11 +10,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from phrasim.edge.http_connection import HttpConnection
@@ -22,7 +24,7 @@ from phrasim.edge.http_connection import HttpConnection
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection stays open: longer than any client of ours keeps one, so that none meets its end."""
 
-BREAK_OFF_SECONDS = 0.5
+BREAK_OFF_SECONDS = 0.25
 """How long a request that is broken off may take to clear up."""
 
 _DATE_SECONDS = 1
@@ -33,13 +35,15 @@ class HttpServer:
     """Serves `app` on a bound socket, from `start` to `stop`; `tls` makes it HTTPS."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        self._app = app
         self._listener = listener
         self._tls = tls
         self._state = ServerState()
         self._config = uvicorn.Config(
-            app,
+            self._answer,
             http=HttpConnection,
             ws="none",
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             log_level=logging.ERROR,  # a warning tells what a caller did wrong, and the caller has the answer
@@ -96,6 +100,11 @@ class HttpServer:
             await asyncio.wait(requests, timeout=BREAK_OFF_SECONDS)
         for connection in tuple(self._state.connections):
             connection.transport.abort()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A caller who left within the request needs no answer, and is no failure of the application.
+        with suppress(ClientDisconnect):
+            await self._app(scope, receive, send)
 
     def _set_date(self, loop: asyncio.AbstractEventLoop) -> None:
         self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]

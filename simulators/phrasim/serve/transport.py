@@ -34,9 +34,9 @@ class SocketTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As httpx's own transport."""
         for known, real in self._own:
-            if known.netloc == request.url.netloc and request.url.raw_path.startswith(known.raw_path.rstrip(b"/")):
+            below = _below(known, request.url)
+            if below is not None:
                 if known != real:
-                    below = request.url.raw_path.removeprefix(known.raw_path.rstrip(b"/"))
                     request.url = real.copy_with(raw_path=below)
                 return await self._transport(own=True).handle_async_request(request)
         return await self._transport(own=False).handle_async_request(request)
@@ -51,3 +51,13 @@ class SocketTransport(httpx.AsyncBaseTransport):
             limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
             self._inner[own] = httpx.AsyncHTTPTransport(verify=self._make_tls[own](), trust_env=False, limits=limits)
         return self._inner[own]
+
+
+def _below(base: httpx.URL, url: httpx.URL) -> bytes | None:
+    """The path and query of `url` as seen from `base`; None if it does not lie there."""
+    prefix = base.raw_path.rstrip(b"/")
+    below = url.raw_path.removeprefix(prefix)
+    lies_there = url.raw_path.startswith(prefix) and below[:1] in (b"/", b"?", b"")
+    if (base.scheme, base.netloc) != (url.scheme, url.netloc) or not lies_there:
+        return None
+    return below if below.startswith(b"/") else b"/" + below

@@ -80,11 +80,14 @@ class Addressing:
 
 
 class InProcess:
-    """The wire of a run in one process: the applications are called, and nobody else can reach them."""
+    """The wire of a run in one process: the applications are called, and nobody else can reach them.
 
-    def __init__(self) -> None:
+    `external` are the services that others than phrasim play on it; who calls one that is not mounted finds nobody.
+    """
+
+    def __init__(self, external: Iterable[Participant] = ()) -> None:
         self._apps: dict[str, ASGIApp] = {}
-        self.addressing = Addressing(URLS, InProcessTransport(self._apps))
+        self.addressing = Addressing(URLS, InProcessTransport(self._apps), external=frozenset(external))
 
     def mount(self, apps: Mapping[Participant, ASGIApp]) -> None:
         """From now on these applications answer."""

@@ -221,12 +221,12 @@ async def spawning() -> AsyncIterator[Spawn]:
 
 
 @asynccontextmanager
-async def open_testbed(setting: Setting, storage: Path) -> AsyncIterator[Testbed]:
+async def open_testbed(setting: Setting, storage: Path, wire: InProcess | None = None) -> AsyncIterator[Testbed]:
     """A testbed in this process, on the running loop; `storage` is a folder for the files of the run.
 
-    A simulator that fails (not: refuses) ends the block with what it raised.
+    Without a `wire` every service is played. A simulator that fails (not: refuses) ends the block with what it raised.
     """
-    wire = InProcess()
+    wire = wire or InProcess()
     async with spawning() as spawn:
         network = Network(
             setting.profile,

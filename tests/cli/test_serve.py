@@ -1,0 +1,329 @@
+"""`phrasim serve` as its callers know it: what it prints, what it takes, and that a hand-over through it conforms."""
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from click.testing import Result
+
+from phrasim.documents import request_flow_document
+from phrasim.documents.specification import installed_schemas
+from phrasim.journal.lines import read_trace
+
+Call = Callable[..., Result]
+
+COMMAND = [sys.executable, "-c", "from phrasim.cli import main; main()", "serve"]
+NAMES = ("upload", "phraseanet", "auth", "control")
+ANY_PORTS = [word for name in NAMES for word in (f"--{name}-port", "0")]
+PATIENCE_SECONDS = 30
+
+
+class Server:
+    """A server as a process, whose output is read line by line."""
+
+    def __init__(self, *words: str | Path, stdout: int = subprocess.PIPE, ports: list[str] = ANY_PORTS) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *ports, *map(str, words)],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            bufsize=0,  # or a line may wait in the buffer where `select` does not see it
+            env={**os.environ, "NO_COLOR": "1"},
+        )
+
+    def line(self) -> str:
+        """The next line; nothing at the end."""
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0]
+        return self.process.stdout.readline().decode()
+
+    def until(self, part: str) -> list[str]:
+        """The lines up to one with that in it."""
+        lines: list[str] = []
+        while not lines or part not in lines[-1]:
+            lines.append(self.line())
+            assert lines[-1], lines
+        return lines
+
+    def landscape(self) -> dict[str, Any]:
+        """What `--print json` prints."""
+        landscape: dict[str, Any] = json.loads(self.line())
+        return landscape
+
+    def end(self, number: int = signal.SIGTERM) -> str:
+        """Tell it to end in order; what it said on standard error."""
+        self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=PATIENCE_SECONDS)
+        assert self.process.returncode == 0, said
+        return said.decode()
+
+    def leave(self) -> None:
+        """Whatever the test came to."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def serve(folder: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server in the empty folder: `serve("--mode", "pull")`."""
+    with ExitStack() as stack:
+
+        def start(*words: str | Path, **options: Any) -> Server:
+            server = Server(*words, **options)
+            stack.callback(server.leave)
+            return server
+
+        yield start
+
+
+def hand_over(landscape: dict[str, Any], *, verify: ssl.SSLContext | bool = True) -> dict[str, Any]:
+    """Upload two files, commit them, and follow the journal until they are acknowledged; the state after that."""
+    bearer = {"authorization": f"Bearer {landscape['users'][0]['token']}"}
+    upload, control = landscape["upload"]["url"], landscape["control"]["url"]
+    with httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False, verify=verify) as client:
+        with client.stream("GET", f"{control}/_phrasim/journal", params={"follow": "true"}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            ids = []
+            for content in (b"one", b"two"):
+                uploaded = client.post(f"{upload}/assets", headers=bearer, files={"file": ("a.txt", content)})
+                ids.append(uploaded.json()["id"])
+            body = {"files": ids, "formData": {"title": "Two"}}
+            assert client.post(f"{upload}/commit", headers=bearer, json=body).status_code == 200
+            assert any("acknowledgeCommit" in line and '"status":200' in line for line in lines)
+        state: dict[str, Any] = client.get(f"{control}/_phrasim/state").json()
+    return state
+
+
+# What it prints.
+
+
+def test_json_is_one_line_as_the_control_api_describes_it(serve: Callable[..., Server]) -> None:
+    server = serve("--print", "json")
+    landscape = server.landscape()
+    assert list(landscape) == ["upload", "phraseanet", "auth", "control", "broker", "users", "clients"]
+    value = {"id": "1", **landscape}
+    assert installed_schemas().violations("control.yaml", "/components/schemas/Landscape", value) == []
+    assert [list(landscape[name]) for name in NAMES] == [["url"], ["url", "token"], ["url"], ["url"]]
+    assert [user["roles"] for user in landscape["users"]] == [["ROLE_USER"], ["ROLE_USER", "ROLE_SUPER_ADMIN"]]
+    assert landscape["clients"][0]["scopes"] == ["commit:list"]
+    hand_over(landscape)
+    assert server.end() == ""
+
+
+def test_text_tells_people_the_same_and_every_arrow(serve: Callable[..., Server]) -> None:
+    server = serve()
+    said = server.until("Ctrl-C")
+    assert said[0] == "phrasim serves: push mode, documented\n"
+    urls = dict(re.findall(r"^  (upload|phraseanet|auth|control) +(http://127\.0\.0\.1:\d+)$", "".join(said), re.M))
+    assert tuple(urls) == NAMES
+    assert "  publisher@example.org  password " in "".join(said)
+    token = next(line.split()[1] for line in said if line.startswith("    token "))
+    landscape = {name: {"url": url} for name, url in urls.items()} | {"users": [{"token": token}]}
+    state = hand_over(landscape)
+    assert [record["originalName"] for record in state["records"]] == ["a.txt", "a.txt"]
+    server.until(" upload -> phraseanet ")
+    server.until("Acknowledge of upload commit")
+    assert server.end(signal.SIGINT) == ""
+
+
+def test_who_is_not_played_is_nobody_and_is_warned_of(serve: Callable[..., Server]) -> None:
+    server = serve("--only", "upload, auth", "--print", "json")
+    landscape = server.landscape()
+    assert [name for name in NAMES if landscape[name] is None] == ["phraseanet"]
+    said = server.end()
+    assert said.startswith("phrasim: nobody plays phraseanet: no commit is notified; ")
+    assert said.count("\n") == 1
+
+
+def test_without_auth_there_are_no_users(serve: Callable[..., Server]) -> None:
+    server = serve("--only", "upload", "--mode", "off", "--print", "json")
+    landscape = server.landscape()
+    assert (landscape["users"], landscape["clients"]) == ([], [])
+    assert "nobody plays auth" in server.end()
+
+
+def test_the_help_shows_examples_of_every_kind(phrasim: Call) -> None:
+    said = phrasim("serve", "--help").stdout
+    for example in ("--mode pull", "--seed-data", "--trace", "--print json", "--only upload --phraseanet https://"):
+        assert re.search(rf"^ +phrasim serve .*{example}", said, re.M), example
+
+
+# What it takes.
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--mode", "sideways"], "Invalid value for '--mode'"),
+        (
+            ["--interval", "5"],
+            "phrasim: --interval '5': write a number and its unit, such as '5 s', '500 ms' or '2 min'\n",
+        ),
+        (["--interval", "0 s"], "phrasim: --interval '0 s': write a number and its unit"),
+        (["--interval", "-1 s"], "phrasim: --interval '-1 s': write a number and its unit"),
+        (["--only", "broker"], "phrasim: --only: 'broker' is no service that phrasim plays; it plays upload, "),
+        (["--only", ""], "phrasim: --only: '' is no service that phrasim plays"),
+        (["--only", "auth", "--auth", "https://a.example"], "phrasim: --only says that auth is simulated, and --auth"),
+        (["--public-url", "upload"], "phrasim: --public-url 'upload': write NAME=URL, with upload, phraseanet or auth"),
+        (["--public-url", "upload=ftp://x"], "ftp://x"),
+        (["--host", "no.such.host.invalid"], "the host 'no.such.host.invalid' is not known here"),
+        (["--host", "192.0.2.1"], "192.0.2.1 is not an address of this machine"),
+        (["--upload-port", "70000"], "phrasim: upload: --upload-port 70000 is no port; one lies between 1 and 65535"),
+        (["--upload-port", "8099", "--auth-port", "8099"], "--upload-port and --auth-port both say 8099"),
+        (
+            ["--tls-cert", "a.pem"],
+            "phrasim: --tls-cert was given without --tls-key; HTTPS takes a certificate and its key",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_told_and_nothing_is_served(words: list[str], said: str, phrasim: Call) -> None:
+    result = phrasim("serve", *ANY_PORTS, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_taken_port_is_told_with_the_option(phrasim: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = phrasim("serve", *ANY_PORTS, "--auth-port", str(port), "--trace", "trace.jsonl")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"phrasim: auth: port {port} on 127.0.0.1 is taken by another program; "
+        "choose another by --auth-port, or 0 for any free one\n"
+    )
+    assert not Path("trace.jsonl").exists()
+
+
+@pytest.mark.parametrize("path", ["none/trace.jsonl", "."])
+def test_a_trace_that_cannot_be_written_is_told_before_anything_is_served(path: str, phrasim: Call) -> None:
+    result = phrasim("serve", *ANY_PORTS, "--trace", path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"phrasim: writing the trace {path!r}: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_public_url_is_told_to_others_and_the_worker_reaches_it(serve: Callable[..., Server]) -> None:
+    server = serve("--public-url", "upload=https://media.example/up", "--print", "json", "--trace", "trace.jsonl")
+    landscape = server.landscape()
+    assert landscape["upload"] == {"url": "https://media.example/up"}
+    control = landscape["control"]["url"]
+    files = {"a.txt": {"size": "1 KiB"}}
+    commit = {"publisher": landscape["users"][0]["email"], "files": files}
+    with httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False) as client:
+        with client.stream("GET", f"{control}/_phrasim/journal", params={"follow": "true"}) as answer:
+            lines = answer.iter_lines()
+            client.post(f"{control}/_phrasim/seed-data", json={"commits": [commit]}).raise_for_status()
+            assert client.post(f"{control}/_phrasim/poll").json() == {"accepted": 1}
+            assert any("acknowledgeCommit" in line and '"status":200' in line for line in lines)
+        assert len(client.get(f"{control}/_phrasim/state").json()["records"]) == 1
+    assert server.end() == ""
+
+
+def test_a_host_that_others_reach_is_warned_of(serve: Callable[..., Server]) -> None:
+    server = serve("--host", "0.0.0.0", "--print", "json")
+    hand_over(server.landscape())
+    said = server.end()
+    assert said.startswith("phrasim: listening on 0.0.0.0: whoever can reach this machine can use the simulators")
+    assert said.count("\n") == 1
+
+
+def test_a_hand_over_by_tls(serve: Callable[..., Server]) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    made.private_key_pem.write_to_path("key.pem")
+    made.cert_chain_pems[0].write_to_path("cert.pem")
+    server = serve("--tls-cert", "cert.pem", "--tls-key", "key.pem", "--print", "json", "--trace", "trace.jsonl")
+    landscape = server.landscape()
+    assert [landscape[name]["url"].partition(":")[0] for name in NAMES] == ["https"] * 4
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    assert len(hand_over(landscape, verify=trusting)["records"]) == 2
+    assert server.end() == ""
+
+
+def test_seed_data_is_there_and_pull_finds_its_commits(serve: Callable[..., Server]) -> None:
+    Path("seed.yaml").write_text(
+        "users: [{email: zoe@example.org, password: secret, token: zoes-token}]\n"
+        "clients: [{client_id: mine, client_secret: hush}]\n"
+        "commits: [{publisher: zoe@example.org, files: {test.png: {size: 2 KiB, mimeType: image/png}}}]\n"
+    )
+    words = ("--mode", "pull", "--interval", "10 ms", "--seed-data", "seed.yaml", "--print", "json")
+    server = serve(*words, "--trace", "trace.jsonl")
+    landscape = server.landscape()
+    [zoe] = [user for user in landscape["users"] if user["email"] == "zoe@example.org"]
+    assert (zoe["password"], zoe["token"]) == ("secret", "zoes-token")
+    assert {"client_id": "mine", "client_secret": "hush", "scopes": []} in landscape["clients"]
+    url = f"{landscape['control']['url']}/_phrasim/journal"
+    with httpx.stream("GET", url, params={"follow": "true"}, trust_env=False) as answer:
+        assert any("acknowledgeCommit" in line and '"status":200' in line for line in answer.iter_lines())
+    assert server.end() == ""
+
+
+# The trace.
+
+
+def test_a_trace_is_written_while_it_runs_and_conforms(serve: Callable[..., Server], phrasim: Call) -> None:
+    server = serve("--print", "json", "--trace", "trace.jsonl")
+    landscape = server.landscape()
+    header, *_ = Path("trace.jsonl").read_text().splitlines()
+    assert json.loads(header)["wire"] == "loopback"
+    hand_over(landscape)
+    assert sum("acknowledgeCommit" in line for line in Path("trace.jsonl").read_text().splitlines()) >= 2
+    assert landscape["users"][0]["token"] not in Path("trace.jsonl").read_text()
+    assert server.end() == ""
+    read_trace(Path("trace.jsonl"))
+    result = phrasim("conform", request_flow_document(), "trace.jsonl", "--section", "Push mode")
+    assert result.exit_code == 0, result.output
+    assert "12 of 12 arrows walked" in result.stdout
+
+
+def test_the_journal_is_bounded(serve: Callable[..., Server]) -> None:
+    landscape = serve("--print", "json").landscape()
+    with httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False) as client:
+        for _ in range(5_100):
+            client.get(f"{landscape['auth']['url']}/nothing")
+        events = client.get(f"{landscape['control']['url']}/_phrasim/state").json()["events"]
+    assert events["first"] > 1
+    assert events["next"] - events["first"] == 10_000
+
+
+# Who reads its output.
+
+
+def test_a_reader_who_leaves_does_not_end_it(serve: Callable[..., Server]) -> None:
+    """As `phrasim serve --print json | head -1` has it, and somebody who looks at the first line of the text."""
+    server = serve()
+    said = "".join(server.until("Ctrl-C"))
+    urls = {name: {"url": url} for name, url in re.findall(r"^  (\w+) +(http://\S+)$", said, re.M)}
+    tokens = re.findall(r"^    token (\S+)$", said, re.M)
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    hand_over({**urls, "users": [{"token": tokens[0]}]})
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.stderr is not None
+    assert server.process.stderr.read() == b""
+    assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_closed_standard_output_is_told(folder: Path) -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *ANY_PORTS]
+    ended = subprocess.run(closed, stderr=subprocess.PIPE, check=False, timeout=PATIENCE_SECONDS)
+    assert ended.returncode == 2
+    assert ended.stderr == b"phrasim: standard output is closed; send it to /dev/null where nobody is to read it\n"

@@ -1,0 +1,144 @@
+"""A RabbitMQ node of our own, from Debian's package: started for the tests, ended by its process ids, nothing left.
+
+It stands beside any other node of the machine: its own name, ports, port mapper, cookie and folders, no plugins. It
+runs on one scheduler, so that what processes of the node send each other is as good as in order.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+"""The real script. The one in the PATH changes the user and refuses everybody but root and rabbitmq."""
+
+STARTS_WITHIN_S = 90
+ENDS_WITHIN_S = 20
+
+
+def absence() -> str | None:
+    """Why no node can be started here; None when one can."""
+    if not SERVER.exists():
+        return f"no RabbitMQ here ({SERVER} is missing): apt-get install -y rabbitmq-server"
+    for command in ("erl", "epmd"):
+        if shutil.which(command) is None:
+            return f"no RabbitMQ here ({command} is not in the PATH): apt-get install -y rabbitmq-server"
+    return None
+
+
+@contextmanager
+def running_node():
+    """Start a node and give its AMQP address (host, port); end it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="differential-rabbitmq-") as folder, ExitingProcesses() as processes:
+        place = Path(folder)
+        amqp, distribution, mapper = _free_ports(3)
+        environment = _environment(place, amqp, distribution, mapper)
+        log = (place / "output.log").open("wb")
+        with log:
+            # The port mapper that Erlang would start by itself would outlive the node.
+            processes.start(["epmd", "-port", str(mapper), "-address", "127.0.0.1"], environment, log)
+            _wait_for_port(mapper, processes, place)
+            node = processes.start(["sh", str(SERVER)], environment, log)
+            _wait_for_amqp(amqp, node, place)
+            yield "127.0.0.1", amqp
+
+
+class ExitingProcesses:
+    """Child processes, each the first of its own group, that are gone when the block ends."""
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "ExitingProcesses":
+        return self
+
+    def start(self, command: list[str], environment: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def __exit__(self, *error: object) -> None:
+        for process in reversed(self._started):
+            process.terminate()
+            try:
+                process.wait(ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            # What the process started for itself is in its group and nowhere else.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _environment(place: Path, amqp: int, distribution: int, mapper: int) -> dict[str, str]:
+    (place / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.file = false\n")
+    (place / "enabled_plugins").write_text("[].\n")
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(place),
+        "ERL_EPMD_PORT": str(mapper),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # Two runs on one machine have two mappers, but Erlang's names need to differ all the same.
+        "RABBITMQ_NODENAME": f"differential{amqp}@localhost",
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_CONF_ENV_FILE": str(place / "none"),
+        "RABBITMQ_CONFIG_FILE": str(place / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(place / "none"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(place / "enabled_plugins"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(place / "config"),
+        "RABBITMQ_MNESIA_BASE": str(place / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(place / "log"),
+        "RABBITMQ_PID_FILE": str(place / "pid"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
+        # With input allowed the script becomes the node instead of watching it, so its id is the node's; and a
+        # node that reads no input after all needs no terminal.
+        "RABBITMQ_ALLOW_INPUT": "1",
+        "RABBITMQ_SERVER_START_ARGS": "-noinput",
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def _wait_for_port(port: int, processes: Any, place: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"Erlang's port mapper did not answer on port {port} within {STARTS_WITHIN_S} s")
+
+
+def _wait_for_amqp(port: int, node: subprocess.Popen[bytes], place: Path) -> None:
+    """Wait until the node greets: it listens before it has made its virtual host."""
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < deadline and node.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"AMQP\0\0\x09\x01")
+            if client.recv(1) == b"\x01":
+                return
+        time.sleep(0.05)
+    output = (place / "output.log").read_text(errors="replace")[-3000:]
+    raise RuntimeError(f"RabbitMQ did not answer on port {port} within {STARTS_WITHIN_S} s; it wrote:\n{output}")
