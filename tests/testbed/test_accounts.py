@@ -55,7 +55,11 @@ def test_a_seed_client_that_may_list_commits_is_phraseanets_and_first() -> None:
     assert found.phraseanet.secret == "b"
 
 
-def test_no_account_is_there_twice() -> None:
-    found = accounts(ZOE, ROOT, clients=(SeedClient("dam", scopes=(LIST_COMMITS,), grants=("client_credentials",)),))
+def test_no_account_is_there_twice_whatever_the_seed_calls_its_own() -> None:
+    ordinary = SeedUser("administrator@example.org")
+    clients = (SeedClient("front-end"), SeedClient("phraseanet"), SeedClient("another-phraseanet"))
+    found = accounts(ZOE, ordinary, clients=clients)
+    assert found.administrator.email == "another-administrator@example.org"
+    assert found.phraseanet.id == "another-another-phraseanet"
     assert len({user.email for user in found.users}) == len(found.users)
     assert len({client.id for client in found.clients}) == len(found.clients)

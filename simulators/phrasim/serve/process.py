@@ -32,11 +32,12 @@ async def serve_until_told(
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in END_SIGNALS:
-        loop.add_signal_handler(number, enough.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # what the caller ignores, as `nohup` does, ends nothing
+            loop.add_signal_handler(number, enough.set)
     async with open_landscape(plan, listeners, storage / "landscape") as landscape:
         landscapes = Landscapes(host, storage, lambda one: control_app(one, None))
         landscape.mount_control(control_app(landscape, landscapes))
         await landscape.connectable()
         ready(landscape)
         await enough.wait()
-        await landscapes.close()
+        await asyncio.gather(landscapes.close(), landscape.stop())

@@ -2,7 +2,8 @@
 
 import random
 import uuid
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from phrasim.auth.state import Client, User
@@ -49,11 +50,21 @@ def accounts_of(setting: Setting, seed: SeedData, chance: random.Random) -> Acco
     users, clients = list(seed.users), list(seed.clients)
     ordinary = [user for user in users if ADMINISTRATOR not in user.roles]
     named = [user for user in ordinary if user.email == setting.publisher_email]
-    publisher = _taken(users, named or ordinary) or SeedUser(setting.publisher_email, name=setting.publisher_name)
-    administrator = _taken(users, [user for user in users if ADMINISTRATOR in user.roles]) or _ADMINISTRATOR
+    publisher = _taken(users, named or ordinary)
+    administrator = _taken(users, [user for user in users if ADMINISTRATOR in user.roles])
+    emails = {user.email for user in seed.users}
+    if publisher is None:
+        publisher = SeedUser(_free(setting.publisher_email, emails), name=setting.publisher_name)
+    if administrator is None:
+        administrator = replace(_ADMINISTRATOR, email=_free(_ADMINISTRATOR.email, emails))
     lists = [client for client in clients if "client_credentials" in client.grants and LIST_COMMITS in client.scopes]
-    phraseanet = _taken(clients, lists) or _PHRASEANET
-    front_end = _taken(clients, [client for client in clients if "password" in client.grants]) or _FRONT_END
+    phraseanet = _taken(clients, lists)
+    front_end = _taken(clients, [client for client in clients if "password" in client.grants])
+    ids = {client.client_id for client in seed.clients}
+    if phraseanet is None:
+        phraseanet = replace(_PHRASEANET, client_id=_free(_PHRASEANET.client_id, ids))
+    if front_end is None:
+        front_end = replace(_FRONT_END, client_id=_free(_FRONT_END.client_id, ids))
     return Accounts(
         publisher=new_user(publisher, chance),
         administrator=new_user(administrator, chance),
@@ -86,3 +97,10 @@ def _taken(seeds: list[_Seed], fitting: list[_Seed]) -> _Seed | None:
         return None
     seeds.remove(fitting[0])
     return fitting[0]
+
+
+def _free(name: str, taken: AbstractSet[str]) -> str:
+    """`name`, with something before it where the seed has given that name to somebody else."""
+    while name in taken:
+        name = f"another-{name}"
+    return name
