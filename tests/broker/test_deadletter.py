@@ -274,12 +274,29 @@ def test_deaths_stand_newest_first_and_a_repeated_one_moves_to_the_front() -> No
     ]
 
 
+def test_rabbitmq_up_to_3_12_turns_the_recorded_deaths_round() -> None:
+    recorded = [{"queue": name, "reason": "rejected", "count": 1} for name in ("b", "a")]
+    deaths = record_death(recorded, {"queue": "c", "reason": "rejected"}, turned=True)
+    assert [entry["queue"] for entry in deaths] == ["c", "a", "b"]
+
+
+def test_a_letter_reaches_a_queue_after_the_message_that_it_was_made_of(broker: Broker, channel: Channel) -> None:
+    full = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
+    channel.queue_declare("full", arguments=full)
+    channel.queue_declare("q")
+    for name in ("full", "q"):
+        channel.queue_bind(name, "amq.fanout")
+    channel.basic_publish("amq.fanout", "k", b"x")
+    assert [channel.basic_get("q").message.exchange for _ in range(2)] == ["amq.fanout", ""]
+
+
 @pytest.mark.parametrize(
     ("recorded", "counts"),
     [
-        ([{"queue": "q", "reason": "rejected"}], [2]),
+        ([{"queue": "q", "reason": "rejected"}], [1]),
         ([{"queue": "q", "reason": "rejected"}] * 3, [4]),
         ([{"queue": "q", "reason": "rejected", "count": "many"}], [1]),
+        ([{"queue": "other", "reason": "rejected"}, {"queue": "third", "reason": "rejected"}], [1, 1, 1]),
         (["text", {"queue": "other", "reason": "rejected", "count": 5}], [1, 5]),
     ],
 )

@@ -6,6 +6,7 @@ It hides nothing and decides nothing: what the broker sends comes out, a close a
 import socket
 import struct
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,10 +116,8 @@ class Client:
         self._write(raw)
 
     def _write(self, raw: bytes) -> None:
-        try:
+        with suppress(OSError):
             self._socket.sendall(raw)
-        except OSError:
-            pass
 
     def receive(self) -> Received | None:
         """The next method; None when the broker closed the socket. Raises TimeoutError when nothing comes."""

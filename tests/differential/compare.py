@@ -42,8 +42,27 @@ def difference(program: Program, expected: Run, found: Run) -> str | None:
     return None
 
 
+def one_by_one(program: Program) -> Program:
+    """The program with every message published by itself, and the broker at rest before the next."""
+    return [
+        ({**step, "times": 1} if "times" in step else step) for step in program for _ in range(step.get("times", 1))
+    ]
+
+
 def compared(program: Program, judge: Driver, judged: Driver) -> tuple[str | None, list[Run]]:
-    """Run the program on both brokers; gives what they differ in each time, and the runs."""
+    """Run the program on both brokers; gives what they differ in each time, and the runs, RabbitMQ's first.
+
+    With several messages published at once, a letter made of the first may come before or after the second: which,
+    RabbitMQ's processes race for. So a difference counts if it stays when they are published one by one.
+    """
+    told, runs = compared_as_it_is(program, judge, judged)
+    if told is not None and any(step.get("times", 1) > 1 for step in program):
+        told, runs = compared_as_it_is(one_by_one(program), judge, judged)
+    return told, runs
+
+
+def compared_as_it_is(program: Program, judge: Driver, judged: Driver) -> tuple[str | None, list[Run]]:
+    """The same, with the program as it is."""
     runs: list[Run] = []
     told: str | None = None
     for _ in range(ATTEMPTS):
@@ -56,11 +75,3 @@ def compared(program: Program, judge: Driver, judged: Driver) -> tuple[str | Non
         if told is None:
             return None, runs
     return told, runs
-
-
-def transcript(program: Program, run: Run) -> str:
-    """A run to read: each step with its record."""
-    return "\n".join(
-        f"{number:2} {json.dumps(step)}\n     {json.dumps(record)}"
-        for number, (step, record) in enumerate(zip(program, run.records, strict=True))
-    )

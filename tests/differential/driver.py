@@ -180,7 +180,7 @@ class Execution:
         before = time.monotonic()
         match step["do"]:
             case "wait":
-                time.sleep((max(self._timers, default=0) + PATIENCE_MS) / 1000)
+                time.sleep((max(self._timers) + PATIENCE_MS) / 1000 if self._timers else 0)
                 self._timers = []
                 before = time.monotonic()
             case "handshake":
@@ -529,10 +529,9 @@ class Execution:
                     slot.tags.append(received.fields["delivery_tag"])
                     fields = {**method_fields(received), "delivery_tag": len(slot.tags)}
                     observed.append(["basic.deliver", fields, content(received), f"from {queue}"])
-        repeated = ["confirm"]
-        for other in slot.others:
-            if other != repeated or not observed or observed[-1] != repeated:
-                observed.append(other)
+        # Of one message the return comes before the confirm; of several, the broker may gather the confirms.
+        one = len(slot.acks) + len(slot.nacks) == 1
+        observed += [other for other in slot.others if one or other != ["confirm"]]
         if slot.acks or slot.nacks:
             observed.append({"ack": sorted(slot.acks), "nack": sorted(slot.nacks)})
         slot.deliveries, slot.others, slot.acks, slot.nacks = [], [], {}, {}
@@ -591,12 +590,17 @@ def method_fields(received: Received) -> dict[str, Any]:
     return dict(received.fields)
 
 
+NOT_IMITATED = ("consumer_priorities", "direct_reply_to")
+"""Capabilities of RabbitMQ that the embedded broker does not have, and does not claim to have."""
+
+
 def handshake_fields(received: Received) -> dict[str, Any]:
     """The fields of a method of the handshake, without what names the product."""
     fields = dict(received.fields)
     if received.name == "connection.start":
-        offered = fields["server_properties"]
-        fields["server_properties"] = {"capabilities": offered["capabilities"]}
+        _, capabilities = fields["server_properties"]["capabilities"]
+        shared = {name: value for name, value in capabilities.items() if name not in NOT_IMITATED}
+        fields["server_properties"] = {"capabilities": shared}
         fields["mechanisms"] = sorted(fields["mechanisms"].split())
     return fields
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The real script. The one in the PATH changes the user and refuses everybody but root and rabbitmq."""
@@ -55,7 +55,7 @@ class ExitingProcesses:
     def __init__(self) -> None:
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> "ExitingProcesses":
+    def __enter__(self) -> Self:
         return self
 
     def start(self, command: list[str], environment: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:

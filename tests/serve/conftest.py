@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -175,8 +176,10 @@ def server_process(*options: str) -> Iterator[tuple[dict[str, Any], int]]:
         "json",
         *options,
     ]
+    # Not measured for coverage, which would take most of the time; what it covers, others in this process do too.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
         assert process.stdout is not None
         try:
             yield msgspec.json.decode(process.stdout.readline()), process.pid

@@ -1,18 +1,14 @@
 """The optional arguments of queues: read, checked and compared as RabbitMQ does it.
 
 Behaviour and wording after `rabbit_amqqueue:declare_args` and `rabbit_misc:assert_args_equivalence` of 3.10 to 3.12.
-A Python int does not tell which integer type it had on the wire, so the type named in a refusal is assumed: the
-smallest of `signedint` and `long` that holds the value.
+A refusal names the type that a value had on the wire. A plain int is a `long`, as which it would be sent.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from typing import Literal, TypeAlias, cast
 
 from phrasim.broker.errors import not_implemented, precondition_failed
-from phrasim.broker.message import EXPIRY_MS_MAX, FieldValue, Table
+from phrasim.broker.message import EXPIRY_MS_MAX, INTEGER_WORDS, FieldValue, Table, type_word
 
 Overflow: TypeAlias = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
 
@@ -109,7 +105,7 @@ class _Refusal:
         if value < 0:
             raise self.of(name, f"{{value_negative,{value}}}")
         if maximum is not None and value > maximum:
-            raise self.of(name, f"{{value_too_big,{value}}}")
+            raise self.of(name, f"{{value_too_large,{value}}}")
         return value
 
     def text(self, name: str) -> str | None:
@@ -121,31 +117,6 @@ class _Refusal:
         return value
 
 
-def type_word(value: FieldValue) -> str:
-    """RabbitMQ's word for the type of a field value."""
-    match value:
-        case bool():
-            return "bool"
-        case int():
-            return "signedint" if -(2**31) <= value < 2**31 else "long"
-        case float():
-            return "double"
-        case Decimal():
-            return "decimal"
-        case str():
-            return "longstr"
-        case bytes():
-            return "binary"
-        case datetime():
-            return "timestamp"
-        case None:
-            return "void"
-        case Mapping():
-            return "table"
-        case _:
-            return "array"
-
-
 def check_arguments_equivalent(current: Table, received: Table, names: tuple[str, ...], resource: str) -> None:
     """Raise 406 unless `received` says the same as `current` for each of `names`.
 
@@ -155,9 +126,9 @@ def check_arguments_equivalent(current: Table, received: Table, names: tuple[str
         was, now = current.get(name), received.get(name)
         if name == "x-queue-type":
             was, now = was or "classic", now or "classic"
-        if _type_class(was) != _type_class(now):
+        if (was is None) != (now is None):
             raise inequivalent(name, resource, _typed(now), _typed(was))
-        if was != now:
+        if was != now or _type_class(was) != _type_class(now):
             raise inequivalent(name, resource, f"'{_plain(now)}'", f"'{_plain(was)}'")
 
 
@@ -176,7 +147,9 @@ def inequivalent(name: str, resource: str, received: str, current: str) -> Excep
 
 def _type_class(value: FieldValue) -> str:
     word = type_word(value)
-    return "int" if word in {"signedint", "long", "decimal"} else word
+    if word in {"long", "decimal"} or (word in INTEGER_WORDS.values() and word != "timestamp"):
+        return "int"
+    return "float" if word == "double" else word
 
 
 def _plain(value: FieldValue) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from phrasim.broker.arguments import type_word
 from phrasim.broker.errors import (
     NO_ROUTE,
     AmqpChannelError,
@@ -24,7 +23,7 @@ from phrasim.broker.errors import (
 )
 from phrasim.broker.events import Confirmed, ConsumerCancelled, Returned
 from phrasim.broker.exchange import Destination
-from phrasim.broker.message import NO_PROPERTIES, Message, Properties, Table, carbon_keys, expiration_ms
+from phrasim.broker.message import NO_PROPERTIES, Message, Properties, Table, carbon_keys, expiration_ms, type_word
 from phrasim.broker.queue import MESSAGE_BYTES, Consumer, Copy, Queue
 
 if TYPE_CHECKING:
@@ -433,7 +432,8 @@ class Channel:
         """
         try:
             broker = self._broker
-            self.begin()
+            if self.closed or broker.deadlines.heap:
+                self.begin()
             found = broker.exchange(exchange)
             if found.internal:
                 raise access_refused(f"cannot publish to internal {broker.exchange_text(exchange)}")
@@ -447,10 +447,10 @@ class Channel:
             self.fail(error, 60, 40)
             raise
         queues = broker.route(message, found)
-        accepted = True
-        for queue in queues:
-            if not queue.publish(message):
-                accepted = False
+        if len(queues) == 1:
+            accepted = queues[0].publish(message)
+        else:
+            accepted = broker.publish(message, queues)
         if not queues:
             if mandatory:
                 broker.events.append(Returned(self, *NO_ROUTE, message))
@@ -476,9 +476,11 @@ class Channel:
     def basic_ack(self, delivery_tag: int = 0, *, multiple: bool = False) -> None:
         """Acknowledge one delivery, or all up to the tag (0: all). Raises 406 for a tag that is not open."""
         try:
-            self.begin()
+            if self.closed or self._broker.deadlines.heap:
+                self.begin()
             if multiple:
-                self._run(self._resume(self._settle(self._up_to(delivery_tag))))
+                for group in _groups(self._up_to(delivery_tag)):
+                    self._run(self._resume(self._settle(group)))
                 return
             copy = self.unacked.pop(delivery_tag, None)
             if copy is None:
@@ -510,6 +512,13 @@ class Channel:
             raise not_implemented("requeue=false")
         self._reject(0, multiple=True, requeue=True)
 
+    @_method(60, 100)
+    def basic_recover_async(self, *, requeue: bool = True) -> None:
+        """`basic_recover` without an answer, which AMQP 0-9-1 has for older clients."""
+        if not requeue:
+            raise not_implemented("requeue=false")
+        self._reject(0, multiple=True, requeue=True)
+
     @_method(60, 120)
     def basic_nack(self, delivery_tag: int = 0, *, multiple: bool = False, requeue: bool = True) -> None:
         """`basic_reject` for one or many (RabbitMQ "Negative Acknowledgements")."""
@@ -528,15 +537,16 @@ class Channel:
             if copy is None:
                 raise precondition_failed(f"unknown delivery tag {delivery_tag}")
             copies = [copy]
-        # Room comes before the messages: a sole consumer gets back at once what it requeued.
-        queues = self._resume(self._settle(copies))
-        if requeue:
-            give_back(copies)
-        else:
-            for copy in copies:
-                if not copy.queue.deleted:
-                    self._broker.discard(copy.message, copy.queue, "rejected")
-        self._run(queues)
+        for group in _groups(copies):
+            # Room comes before the messages: a sole consumer gets back at once what it requeued.
+            queues = self._resume(self._settle(group))
+            if requeue:
+                give_back(group)
+            else:
+                for copy in group:
+                    if not copy.queue.deleted:
+                        self._broker.discard(copy.message, copy.queue, "rejected")
+            self._run(queues)
 
     def _up_to(self, delivery_tag: int) -> list[Copy]:
         """Take the open deliveries up to the tag, which must be open itself unless it is 0 for all."""
@@ -573,9 +583,10 @@ class Channel:
         if self.prefetch:
             consumers = self.consumers.values()
         blocked = [consumer for consumer in consumers if consumer.blocked]
-        for consumer in blocked:
+        queues = list(dict.fromkeys(consumer.queue for consumer in blocked))
+        for consumer in sorted(blocked, key=_blocking):
             consumer.queue.resume(consumer)
-        return list(dict.fromkeys(consumer.queue for consumer in blocked))
+        return queues
 
     def _run(self, queues: Iterable[Queue]) -> None:
         for queue in queues:
@@ -602,6 +613,25 @@ class Channel:
     def _check_access(self, queue: Queue) -> None:
         if queue.owner is not None and queue.owner is not self.connection:
             raise resource_locked(self._broker.queue_text(queue.name))
+
+
+def _groups(copies: list[Copy]) -> Iterable[list[Copy]]:
+    """The copies by queue and consumer tag, in the order of these names, those of `basic.get` first.
+
+    In these groups RabbitMQ's channel hands settled deliveries to the queues, and a queue works at once on each
+    (`rabbit_channel:foreach_per_queue`).
+    """
+    if len(copies) < 2:
+        return [copies]
+    groups: dict[tuple[bytes, bytes], list[Copy]] = {}
+    for copy in copies:
+        tag = b"" if copy.consumer is None else copy.consumer.tag.encode("utf-8", "surrogateescape")
+        groups.setdefault((copy.queue.name.encode("utf-8", "surrogateescape"), tag), []).append(copy)
+    return [groups[key] for key in sorted(groups)] if len(groups) > 1 else [copies]
+
+
+def _blocking(consumer: Consumer) -> int:
+    return consumer.blocked
 
 
 def give_back(copies: Iterable[Copy]) -> None:

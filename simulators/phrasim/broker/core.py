@@ -21,7 +21,7 @@ from phrasim.broker.deadlines import Deadlines
 from phrasim.broker.errors import access_refused, command_invalid, not_found, precondition_failed, resource_locked
 from phrasim.broker.events import DeadLettered, DeathReason, Dropped, DropReason, Event
 from phrasim.broker.exchange import EXCHANGE_TYPES, ROUTES_MAX, Destination, Exchange, ExchangeType
-from phrasim.broker.message import Message, Table
+from phrasim.broker.message import Message, Table, type_word
 from phrasim.broker.queue import Queue
 
 NS_PER_S = 1_000_000_000
@@ -43,7 +43,8 @@ class Broker:
 
     `now` gives whole nanoseconds on the run's clock, `epoch_s` the seconds since 1970 at which that clock was 0; only
     the `time` of x-death entries needs it. `names` is where generated names come from. RabbitMQ up to 3.12 and from
-    3.13.3 honours an x-death header that a publisher sends; 3.13.0 to 3.13.2 and 4.x do not (PROTOCOL §4.3).
+    3.13.3 honours an x-death header that a publisher sends; 3.13.0 to 3.13.2 and 4.x do not (PROTOCOL §4.3). With
+    `turns_x_death` the entries behind the first stand in the order in which RabbitMQ up to 3.12 leaves them.
 
     What a call led to waits in `events` until `drain` hands it over. Channels apply what is due before anything else.
     `held_bytes` is what the messages in all queues take, ready and unacknowledged, a copy in each counted by itself.
@@ -57,6 +58,7 @@ class Broker:
         epoch_s: int = 0,
         vhost: str = "/",
         honours_client_x_death: bool = True,
+        turns_x_death: bool = False,
     ) -> None:
         self.now = now
         self.vhost = vhost
@@ -69,6 +71,7 @@ class Broker:
         self._names = names
         self._epoch = EPOCH + timedelta(seconds=epoch_s)
         self._honours_client_x_death = honours_client_x_death
+        self._turns_x_death = turns_x_death
         self._seq = 0
         self._queue_serial = 0
         self._connection_serial = 0
@@ -160,7 +163,9 @@ class Broker:
             _check_not_reserved("exchange", name)
             alternate = arguments.get("alternate-exchange", "")
             if not isinstance(alternate, str):
-                raise precondition_failed(f"invalid type for arg 'alternate-exchange' in {text}")
+                raise precondition_failed(
+                    f"invalid type '{type_word(alternate)}' for arg 'alternate-exchange' in {text}"
+                )
             self.exchanges[name] = Exchange(
                 name,
                 known_type,
@@ -303,18 +308,37 @@ class Broker:
             self.drop(message, queue.name, reason)
             return
         self._dead.append((message, queue, reason, exchange))
-        if self._burying:
-            return
+        if not self._burying:
+            self._bury()
+
+    def publish(self, message: Message, queues: tuple[Queue, ...]) -> bool:
+        """Give every queue its copy; False when one refused it.
+
+        What dies of it is buried afterwards: a letter does not reach a queue before the message itself, which the
+        channel hands to all queues before any of them can have worked.
+        """
+        accepted = True
+        self._burying = True
+        try:
+            for queue in queues:
+                if not queue.publish(message):
+                    accepted = False
+        finally:
+            self._burying = False
+        self._bury()
+        return accepted
+
+    def drop(self, message: Message, queue: str | None, reason: DropReason) -> None:
+        """Record that a message, or its copy in the queue of that name, is gone."""
+        self.events.append(Dropped(message, queue, reason))
+
+    def _bury(self) -> None:
         self._burying = True
         try:
             while self._dead:
                 self._dead_letter(*self._dead.popleft())
         finally:
             self._burying = False
-
-    def drop(self, message: Message, queue: str | None, reason: DropReason) -> None:
-        """Record that a message, or its copy in the queue of that name, is gone."""
-        self.events.append(Dropped(message, queue, reason))
 
     def _dead_letter(self, message: Message, queue: Queue, reason: DeathReason, exchange: Exchange) -> None:
         letter = make_letter(
@@ -326,6 +350,7 @@ class Broker:
             self._epoch + timedelta(seconds=self.now() // NS_PER_S),
             self.next_seq(),
             honours_client_x_death=self._honours_client_x_death,
+            turns_x_death=self._turns_x_death,
         )
         self.events.append(DeadLettered(message, queue.name, reason, exchange.name, letter.routing_key, letter))
         queues = self.route(letter, exchange)

@@ -1,7 +1,7 @@
 """Dead letters: the message that goes to the dead-letter exchange, its x-death record, and cycles.
 
 After RabbitMQ's "Dead Letter Exchanges" page and `rabbit_dead_letter.erl` of 3.12. The entries stand newest first,
-as that page has it; 3.12 and older turn the tail round whenever it holds two entries or more, which is not imitated.
+as that page has it; 3.12 and older turn recorded entries round whenever there are two or more, if asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ def make_letter(
     seq: int,
     *,
     honours_client_x_death: bool,
+    turns_x_death: bool,
 ) -> Message:
     """The message to publish to `exchange` when `message` died in `queue` at `time` (UTC, whole seconds).
 
@@ -47,7 +48,7 @@ def make_letter(
     if properties.expiration is not None:
         death["original-expiration"] = properties.expiration
     # Something else than an array under this name is thrown away, as RabbitMQ does since 3.6 (its issue 767).
-    deaths = record_death(recorded if isinstance(recorded, list | tuple) else (), death)
+    deaths = record_death(recorded if isinstance(recorded, list | tuple) else (), death, turned=turns_x_death)
     headers["x-death"] = deaths
     if routing_key is not None:
         headers.pop("CC", None)
@@ -62,29 +63,34 @@ def make_letter(
     )
 
 
-def record_death(recorded: Sequence[FieldValue], death: Table) -> list[Table]:
+def record_death(recorded: Sequence[FieldValue], death: Table, *, turned: bool = False) -> list[Table]:
     """The x-death entries after `death`, newest first: one for each queue and reason, with a `count`.
 
     An entry that is there already keeps its time and keys; only its count grows, and it moves to the front.
-    Entries that are not tables cannot be the broker's and are left out.
+    Entries that are not tables cannot be the broker's and are left out (RabbitMQ's queue process dies of them). With
+    `turned` the recorded entries come out in the opposite order, as RabbitMQ up to 3.12 has it.
     """
-    same: list[Table] = []
+    entries = [entry for entry in recorded if isinstance(entry, Mapping)]
+    keys = [(entry.get("queue"), entry.get("reason")) for entry in entries]
+    own = (death["queue"], death["reason"])
+    same: Table | None = None
     others: list[Table] = []
-    seen: list[tuple[FieldValue, FieldValue]] = []
-    key = (death["queue"], death["reason"])
-    for entry in recorded:
-        if not isinstance(entry, Mapping):
+    for place, (entry, key) in enumerate(zip(entries, keys, strict=True)):
+        if key in keys[:place]:
             continue
-        entry_key = (entry.get("queue"), entry.get("reason"))
-        if entry_key == key:
-            same.append(entry)
-        elif entry_key not in seen:
-            seen.append(entry_key)
+        if len(entries) > 1 and "count" not in entry:
+            # RabbitMQ brings entries together, and counts those that are not counted yet; one alone it leaves as it is.
+            entry = dict(sorted({**entry, "count": keys.count(key)}.items()))
+        if key == own:
+            same = entry
+        else:
             others.append(entry)
-    if not same:
+    if turned:
+        others.reverse()
+    if same is None:
         return [{"count": 1, **death}, *others]
-    count = same[0].get("count", len(same))
-    grown = {**same[0], "count": count + 1 if isinstance(count, int) else 1}
+    count = same.get("count", 0)
+    grown = {**same, "count": count + 1 if isinstance(count, int) else 1}
     return [dict(sorted(grown.items())), *others]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 from phrasim.broker.errors import precondition_failed
-from phrasim.broker.message import FieldValue, Table
+from phrasim.broker.message import FieldValue, Table, type_word
 
 if TYPE_CHECKING:
     from phrasim.broker.queue import Queue
@@ -216,6 +216,10 @@ def _words(key: str) -> list[str]:
 
 def _check_x_match(arguments: Table) -> None:
     x_match = arguments.get("x-match", "all")
+    if not isinstance(x_match, str):
+        raise precondition_failed(
+            f"Invalid x-match field type {type_word(x_match)} (value {x_match}); expected longstr"
+        )
     if x_match not in {"all", "any", "all-with-x", "any-with-x"}:
         raise precondition_failed(
             f'Invalid x-match field value <<"{x_match}">>; expected all, any, all-with-x, or any-with-x'

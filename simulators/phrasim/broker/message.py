@@ -16,8 +16,19 @@ FieldValue: TypeAlias = (
 )
 Table: TypeAlias = Mapping[str, FieldValue]
 
-EXPIRY_MS_MAX = 4_294_967_295
-"""Longest time to live that RabbitMQ takes, in milliseconds: some 49.7 days (an Erlang timer's limit)."""
+EXPIRY_MS_MAX = 10 * 365 * 86_400_000
+"""Longest time to live that RabbitMQ takes, in milliseconds: ten years of 365 days."""
+
+INTEGER_WORDS = {
+    "Int8": "byte",
+    "UInt8": "unsignedbyte",
+    "Int16": "short",
+    "UInt16": "unsignedshort",
+    "Int32": "signedint",
+    "UInt32": "unsignedint",
+    "Timestamp": "timestamp",
+}
+"""RabbitMQ's words for the ints that remember their type on the wire, by the class that the wire makes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ def expiration_ms(properties: Properties) -> int | None:
         elif number < 0:
             reason = f"{{value_negative,{number}}}"
         elif number > EXPIRY_MS_MAX:
-            reason = f"{{value_too_big,{number}}}"
+            reason = f"{{value_too_large,{number}}}"
         else:
             return number
     raise precondition_failed(f"invalid expiration '{text}': {reason}")
@@ -123,13 +134,39 @@ def carbon_keys(properties: Properties) -> tuple[Properties, tuple[str, ...]]:
         return properties, ()
     keys: list[str] = []
     for name in ("CC", "BCC"):
-        listed = headers.get(name)
-        if listed is None:
+        if name not in headers:
             continue
+        listed = headers[name]
         if not isinstance(listed, list | tuple):
-            raise precondition_failed(f"invalid message: {{unacceptable_type_in_header,'{name}'}}")
+            explanation = f'{{unacceptable_type_in_header,"{name}",{type_word(listed)}}}'
+            raise precondition_failed(f"invalid message: {explanation}")
         keys += [key for key in listed if isinstance(key, str)]
     if "BCC" in headers:
         kept = {name: value for name, value in headers.items() if name != "BCC"}
         properties = properties.with_headers(kept, properties.expiration)
     return properties, tuple(keys)
+
+
+def type_word(value: FieldValue) -> str:
+    """RabbitMQ's word for the type of a field value."""
+    match value:
+        case bool():
+            return "bool"
+        case int():
+            return INTEGER_WORDS.get(type(value).__name__, "long")
+        case float():
+            return "float" if type(value).__name__ == "Float32" else "double"
+        case Decimal():
+            return "decimal"
+        case str():
+            return "longstr"
+        case bytes():
+            return "binary"
+        case datetime():
+            return "timestamp"
+        case None:
+            return "void"
+        case Mapping():
+            return "table"
+        case _:
+            return "array"

@@ -44,7 +44,8 @@ class Consumer:
     """A subscription of a channel to a queue.
 
     `outstanding` counts its unacknowledged deliveries, `prefetch` limits them (0: no limit). A consumer that is
-    `blocked` has reached its own or its channel's limit and is out of the round until an acknowledgement.
+    `blocked` has reached its own or its channel's limit and is out of the round until an acknowledgement; the number
+    counts the queue's blockings, and those that went first come back first (0: not blocked).
     """
 
     __slots__ = ("blocked", "channel", "exclusive", "no_ack", "outstanding", "prefetch", "queue", "tag")
@@ -59,7 +60,7 @@ class Consumer:
         self.exclusive = exclusive
         self.prefetch = 0 if no_ack else prefetch
         self.outstanding = 0
-        self.blocked = False
+        self.blocked = 0
 
 
 class Queue:
@@ -72,6 +73,7 @@ class Queue:
 
     __slots__ = (
         "_arguments",
+        "_blockings",
         "_broker",
         "_byte_limited",
         "_limited",
@@ -125,6 +127,7 @@ class Queue:
         self._timed = limits.expires_ms is not None
         self._used_at = broker.now() if self._timed else 0
         self._positions = 0
+        self._blockings = 0
         self._ready: deque[Copy] = deque()
         self._requeued: list[tuple[int, Copy]] = []
         self._ready_bytes = 0
@@ -231,7 +234,7 @@ class Queue:
         """
         del self.consumers[consumer]
         if consumer.blocked:
-            consumer.blocked = False
+            consumer.blocked = 0
         else:
             self._round.remove(consumer)
         self.touch()
@@ -239,7 +242,7 @@ class Queue:
 
     def resume(self, consumer: Consumer) -> None:
         """Let a blocked consumer join the end of the round again."""
-        consumer.blocked = False
+        consumer.blocked = 0
         self._round.append(consumer)
 
     def touch(self) -> None:
@@ -345,7 +348,8 @@ class Queue:
                 consumers.rotate(-1)
                 return consumer
             consumers.popleft()
-            consumer.blocked = True
+            self._blockings += 1
+            consumer.blocked = self._blockings
         return None
 
     def _deliver(self, copy: Copy, consumer: Consumer) -> None:

@@ -48,6 +48,7 @@ def play_on_loopback(
     not fit.
     """
     setting = replace(setting_of(scenario, play.seed), phraseanet_token=plan.setting.phraseanet_token)
+    plan = replace(plan, setting=setting, events_max=None)  # it is judged by all of its events
     with ExitStack() as ending:
         bound = listeners()
         for listener in bound.values():
@@ -55,7 +56,7 @@ def play_on_loopback(
         run = Run(scenario, play, "loopback", with_broker(plan.external.urls), listen)
         storage = ending.enter_context(tempfile.TemporaryDirectory(prefix="phrasim-"))
         runner = ending.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-        runner.run(run.main(_opened(replace(plan, setting=setting), bound, Path(storage)), _until_quiet))
+        runner.run(run.main(_opened(plan, bound, Path(storage)), _until_quiet))
     return run.ended()
 
 

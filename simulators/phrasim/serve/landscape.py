@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from phrasim.auth.state import Client, User
 from phrasim.clock import Clock
 from phrasim.journal.events import Participant
+from phrasim.journal.recorder import JOURNAL_EVENTS_MAX
 from phrasim.phraseanet.poller import PollFailed
 from phrasim.serve.entrance import BegunAnew, Entrance
 from phrasim.serve.external import External
@@ -76,7 +77,7 @@ class Plan:
     seed: SeedData = field(default_factory=SeedData)
     accounts: Accounts | None = None
     chance: Chance = unguessable
-    events_max: int | None = None
+    events_max: int | None = JOURNAL_EVENTS_MAX
 
 
 @dataclass(frozen=True, slots=True)

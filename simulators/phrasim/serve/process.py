@@ -4,10 +4,8 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
-from phrasim.journal.recorder import JOURNAL_EVENTS_MAX
 from phrasim.serve.control import control_app
 from phrasim.serve.landscape import Landscape, Plan, open_landscape
 from phrasim.serve.landscapes import Landscapes
@@ -25,10 +23,7 @@ async def serve_until_told(
     """Serve until a signal says that it is enough; `ready` is called once everything answers.
 
     `storage` is a folder for the files of all landscapes. A signal ends the process in order, and ends nothing twice.
-    Nobody knows how long it will run, so that a journal that the plan does not bound keeps `JOURNAL_EVENTS_MAX` events.
     """
-    if plan.events_max is None:
-        plan = replace(plan, events_max=JOURNAL_EVENTS_MAX)
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in END_SIGNALS:

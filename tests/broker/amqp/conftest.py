@@ -1,7 +1,11 @@
 """Clients without sockets, whose bytes pamqp writes and reads: it is not our codec."""
 
+import asyncio
 import random
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -10,7 +14,9 @@ from pamqp import body, commands, frame, header
 from phrasim.broker import Broker
 from phrasim.broker.amqp.connection import AmqpConnection
 from phrasim.broker.amqp.outlet import Outlet
+from phrasim.broker.amqp.server import AmqpServer
 from phrasim.broker.amqp.settings import Settings
+from phrasim.clock import Clock
 
 CAPABILITIES = {"authentication_failure_close": True, "connection.blocked": True, "consumer_cancel_notify": True}
 
@@ -92,8 +98,8 @@ def message(
         frame.marshal(commands.Basic.Publish(0, exchange, routing_key, mandatory), channel),
         frame.marshal(header.ContentHeader(0, len(content), commands.Basic.Properties(**properties)), channel),
     ]
-    if content:
-        parts.append(frame.marshal(body.ContentBody(content), channel))
+    for start in range(0, len(content), 100_000):
+        parts.append(frame.marshal(body.ContentBody(content[start : start + 100_000]), channel))
     return b"".join(parts)
 
 
@@ -140,3 +146,57 @@ class Amqp:
 @pytest.fixture
 def amqp() -> type[Amqp]:
     return Amqp
+
+
+class Served:
+    """A server on a loop and a thread of its own, for clients that block."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="broker")
+        self._thread.start()
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        self.broker, self.server = self.run(self._start(listener, settings)).result(10)
+
+    async def _start(self, listener: socket.socket, settings: Settings) -> tuple[Broker, AmqpServer]:
+        clock = Clock(asyncio.get_running_loop())
+        broker = Broker(clock.now_ns, random.Random(7), epoch_s=1_760_000_000)
+        second = Broker(clock.now_ns, random.Random(8), vhost="second")
+        server = AmqpServer({"/": broker, "second": second}, clock, settings)
+        await server.start(listener)
+        return broker, server
+
+    def run(self, call: Coroutine[Any, Any, Any]) -> "Future[Any]":
+        """Have the server's loop do something."""
+        return asyncio.run_coroutine_threadsafe(call, self._loop)
+
+    def socket(self) -> socket.socket:
+        """A connected socket that says nothing."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def close(self) -> None:
+        self.run(self.server.stop(2)).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    """Starts servers with the given settings."""
+    servers: list[Served] = []
+
+    def start(**options: Any) -> Served:
+        servers.append(Served(Settings(**options)))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
+    return serve()

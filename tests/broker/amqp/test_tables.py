@@ -108,6 +108,7 @@ def test_a_table_is_read_where_it_lies(table: dict, before: bytes, behind: bytes
         (b"f\x3f\x80\x00\x00", Float32(1)),
         (b"d\x3f\xf0\x00\x00\x00\x00\x00\x00", 1.0),
         (b"D\x02\x00\x00\x01\x2c", Decimal("3.00")),
+        (b"D\x00\x80\x00\x00\x00", Decimal(-(2**31))),
         (b"S\x00\x00\x00\x02\xc3\xa9", "é"),
         (b"S\x00\x00\x00\x01\xff", "\udcff"),
         (b"T\x00\x00\x00\x00\x68\xe7\x78\x00", datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)),

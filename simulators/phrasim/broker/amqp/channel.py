@@ -11,7 +11,7 @@ from pamqp.commands import Basic
 from pamqp.commands import Channel as ChannelClass
 
 from phrasim.broker.amqp import dispatch, methods
-from phrasim.broker.amqp.frames import HEADER, METHOD, content_frames, frame, frame_error, unexpected_frame
+from phrasim.broker.amqp.frames import METHOD, content_frames, frame, frame_error, unexpected_frame
 from phrasim.broker.amqp.methods import ACK, NACK, PUBLISH, REJECT
 from phrasim.broker.amqp.properties import WireProperties, encode_header
 from phrasim.broker.amqp.states import CHANNEL, CONTENT, ChannelEvent, ChannelState, ContentState
@@ -42,10 +42,13 @@ class AmqpChannel:
 
     `state` and `content` are places in the tables CHANNEL and CONTENT. Between `basic.publish` and the last part of
     its body, `_publish` holds the method's arguments and `_properties` the header, `_parts` the body so far.
+    `_confirms` counts those that are not sent yet, of which `_confirmed` is the last delivery tag.
     """
 
     __slots__ = (
+        "_confirmed",
         "_confirms",
+        "_confirms_ack",
         "_parts",
         "_properties",
         "_publish",
@@ -67,19 +70,9 @@ class AmqpChannel:
         self._properties: WireProperties | None = None
         self._parts: list[bytes] = []
         self._remaining = 0
-        self._confirms: tuple[bool, int, int] | None = None
-
-    def receive(self, kind: int, payload: bytes) -> None:
-        """One frame of the client. Raises AmqpConnectionError; a channel's error is answered here."""
-        try:
-            if kind == METHOD:
-                self._method(payload)
-            elif kind == HEADER:
-                self._header(payload)
-            else:
-                self._body(payload)
-        except AmqpChannelError as error:
-            self._fail(error)
+        self._confirms = 0
+        self._confirms_ack = True
+        self._confirmed = 0
 
     def leave(self) -> None:
         """The channel is over on the wire; its side in the broker is closed."""
@@ -89,35 +82,37 @@ class AmqpChannel:
             self.connection.outlet.channels.pop(self.core, None)
             self.core.close()
 
-    # What the client sends.
+    # What the client sends. AmqpChannelError is for `fail`, AmqpConnectionError for the connection's.
 
-    def _method(self, payload: bytes) -> None:
-        method = payload[:4]
-        if method == PUBLISH:
-            following = CONTENT[self.content].get("publish")
-            if following is None:
+    def method(self, payload: bytes) -> None:
+        """A method frame of the client."""
+        ids = payload[:4]
+        if ids == PUBLISH:
+            if self.content != "method":
                 raise self._out_of_order()
             self._publish = methods.parse_publish(payload)
-            self._expect_open()
-            self.content = following
+            if self.state == "unopened":
+                raise self._of_publish(channel_error("expected 'channel.open'"))
+            self.content = CONTENT["method"]["publish"]
             return
         if self.content != "method":
             self._interrupt(payload)
         elif self.core is None or self.state != "open":
             self._unopened(payload)
-        elif method == ACK:
+        elif ids == ACK:
             delivery_tag, multiple = methods.parse_ack(payload)
             self.core.basic_ack(delivery_tag, multiple=multiple)
-        elif method == REJECT:
+        elif ids == REJECT:
             delivery_tag, requeue = methods.parse_reject(payload)
             self.core.basic_reject(delivery_tag, requeue=requeue)
-        elif method == NACK:
+        elif ids == NACK:
             delivery_tag, multiple, requeue = methods.parse_nack(payload)
             self.core.basic_nack(delivery_tag, multiple=multiple, requeue=requeue)
         else:
             self._rare(self.core, payload)
 
-    def _header(self, payload: bytes) -> None:
+    def header(self, payload: bytes) -> None:
+        """A content header of the client."""
         if self.content != "header":
             raise self._out_of_order()
         try:
@@ -137,7 +132,8 @@ class AmqpChannel:
         if not size:
             self._published(b"")
 
-    def _body(self, payload: bytes) -> None:
+    def body(self, payload: bytes) -> None:
+        """A part of a body of the client."""
         if self.content != "body":
             raise self._out_of_order()
         remaining = self._remaining = self._remaining - len(payload)
@@ -295,20 +291,18 @@ class AmqpChannel:
 
     def confirm(self, delivery_tag: int, ack: bool) -> None:
         """Note a confirm. Those of one kind that follow each other are sent as one, with `multiple`."""
-        if self._confirms is not None and self._confirms[0] == ack:
-            self._confirms = (ack, self._confirms[1], delivery_tag)
-            return
-        self.send_confirms()
-        self._confirms = (ack, delivery_tag, delivery_tag)
+        if ack != self._confirms_ack:
+            self.send_confirms()
+            self._confirms_ack = ack
+        self._confirms += 1
+        self._confirmed = delivery_tag
 
     def send_confirms(self) -> None:
         """Send the confirms that were noted."""
-        if self._confirms is None:
-            return
-        ack, first, last = self._confirms
-        self._confirms = None
-        write = methods.ack if ack else methods.nack
-        self.connection.send(frame(METHOD, self.number, write(last, last > first)))
+        if self._confirms:
+            write = methods.ack if self._confirms_ack else methods.nack
+            self.connection.send(frame(METHOD, self.number, write(self._confirmed, self._confirms > 1)))
+            self._confirms = 0
 
     def consumer_cancelled(self, consumer_tag: str) -> None:
         """Tell a client that wants to know that a consumer's queue is gone."""
@@ -325,7 +319,7 @@ class AmqpChannel:
 
     # Errors.
 
-    def _fail(self, error: AmqpChannelError) -> None:
+    def fail(self, error: AmqpChannelError) -> None:
         """Close the channel; the core has done so already where the error is its own."""
         connection, core = self.connection, self.core
         connection.outlet.pump()
@@ -336,10 +330,6 @@ class AmqpChannel:
         self._forget_content()
         text = methods.reply_text(error.reply_text)
         self.send(ChannelClass.Close(error.reply_code, text, error.class_id, error.method_id))
-
-    def _expect_open(self) -> None:
-        if self.state == "unopened":
-            raise self._of_publish(channel_error("expected 'channel.open'"))
 
     def _forget_content(self) -> None:
         """Drop what has arrived of a body; how much is still to come stays known."""

@@ -17,6 +17,7 @@ from phrasim.broker.amqp.channel import AmqpChannel
 from phrasim.broker.amqp.frames import (
     BODY,
     FRAME_MAX_MIN,
+    HEADER,
     HEARTBEAT,
     METHOD,
     FrameReader,
@@ -38,7 +39,7 @@ from phrasim.broker.amqp.outlet import Outlet
 from phrasim.broker.amqp.settings import CLOSING_S, HANDSHAKE_S, Settings, server_properties
 from phrasim.broker.amqp.states import CONNECTION, ConnectionEvent, ConnectionState
 from phrasim.broker.channel import Connection as BrokerConnection
-from phrasim.broker.errors import AmqpConnectionError, AmqpError, channel_error, not_allowed
+from phrasim.broker.errors import AmqpChannelError, AmqpConnectionError, AmqpError, channel_error, not_allowed
 
 _IDS = Struct(">HH")
 _FRAME_BYTES_WITHOUT_LIMIT = 2**31
@@ -272,10 +273,17 @@ class AmqpConnection:
         for kind, number, payload in frames:
             channel = channels.get(number)
             try:
-                if channel is not None and kind <= BODY and self.state == "running":
-                    channel.receive(kind, payload)
-                else:
+                if channel is None or kind > BODY:
                     self._frame(kind, number, payload)
+                elif kind == METHOD:
+                    channel.method(payload)
+                elif kind == HEADER:
+                    channel.header(payload)
+                else:
+                    channel.body(payload)
+            except AmqpChannelError as error:
+                assert channel is not None
+                channel.fail(error)
             except AmqpError as error:
                 self.fail(error)
             if self.stalled or self.state == "closed":
@@ -298,7 +306,10 @@ class AmqpConnection:
         if limit and len(self._channels) >= limit:
             raise not_allowed(f"number of channels opened ({limit}) has reached the negotiated channel_max ({limit})")
         channel = self._channels[number] = AmqpChannel(self, number)
-        channel.receive(kind, payload)
+        if kind == METHOD:
+            channel.method(payload)
+        else:
+            raise unexpected_frame("expected method frame, got non method frame instead")
 
     def _method(self, payload: bytes) -> None:
         """A method of the class connection."""

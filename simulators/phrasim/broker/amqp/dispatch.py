@@ -118,7 +118,7 @@ def _basic_recover(channel: BrokerChannel, command: Basic.Recover) -> Frame:
 
 
 def _basic_recover_async(channel: BrokerChannel, command: Basic.RecoverAsync) -> None:
-    channel.basic_recover(requeue=command.requeue)
+    channel.basic_recover_async(requeue=command.requeue)
 
 
 def _confirm_select(channel: BrokerChannel, command: Confirm.Select) -> Frame:  # noqa: ARG001

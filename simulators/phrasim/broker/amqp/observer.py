@@ -11,7 +11,7 @@ from phrasim.broker.message import Message, Properties
 class Observer(Protocol):
     """Told of every message as it passes, in order; `user` is the name that the client logged in with.
 
-    None of the methods may call the broker. What they raise ends the connection that the message came or goes on.
+    None of the methods may call the broker, nor raise: events that wait behind the one in hand would be lost.
     """
 
     def publishing(self, user: str, exchange: str, routing_key: str, properties: Properties, body: bytes) -> Properties:

@@ -8,7 +8,7 @@ from phrasim.broker.amqp.observer import Observer
 from phrasim.broker.channel import Channel
 from phrasim.broker.core import Broker
 from phrasim.broker.errors import internal_error
-from phrasim.broker.events import Confirmed, DeadLettered, Delivery, Dropped, Returned
+from phrasim.broker.events import Confirmed, ConsumerCancelled, Delivery, Returned
 
 if TYPE_CHECKING:
     from phrasim.broker.amqp.channel import AmqpChannel
@@ -59,29 +59,42 @@ class Outlet:
         self._settled(self)
 
     def _hand_out(self) -> None:
+        channels = self.channels
         confirmed: dict[AmqpChannel, None] = {}
         for event in self.broker.drain():
-            if isinstance(event, DeadLettered | Dropped | Returned) and self.observer is not None:
-                self.observer.happened(event)
-            if isinstance(event, DeadLettered | Dropped):
-                continue
-            channel = self.channels.get(event.channel)
-            if channel is None:
-                continue
-            try:
-                if isinstance(event, Delivery):
-                    channel.deliver(event)
-                elif isinstance(event, Confirmed):
+            if isinstance(event, Confirmed):
+                channel = channels.get(event.channel)
+                if channel is not None:
                     channel.confirm(event.delivery_tag, event.ack)
                     confirmed[channel] = None
-                elif isinstance(event, Returned):
-                    channel.send_back(event)
-                else:
+            elif isinstance(event, Delivery):
+                channel = channels.get(event.channel)
+                if channel is not None:
+                    self._send(channel, event)
+            elif isinstance(event, Returned):
+                if self.observer is not None:
+                    self.observer.happened(event)
+                channel = channels.get(event.channel)
+                if channel is not None:
+                    self._send(channel, event)
+            elif isinstance(event, ConsumerCancelled):
+                channel = channels.get(event.channel)
+                if channel is not None:
                     channel.consumer_cancelled(event.consumer_tag)
-            except (TypeError, ValueError, struct.error) as error:
-                channel.connection.fail(internal_error(f"a message cannot be written: {error}"))
+            elif self.observer is not None:
+                self.observer.happened(event)
         for channel in confirmed:
             channel.send_confirms()
+
+    def _send(self, channel: "AmqpChannel", event: Delivery | Returned) -> None:
+        """Send a message to a client. One that AMQP has no bytes for ends the client's connection."""
+        try:
+            if isinstance(event, Delivery):
+                channel.deliver(event)
+            else:
+                channel.send_back(event)
+        except (TypeError, ValueError, struct.error) as error:
+            channel.connection.fail(internal_error(f"a message cannot be written: {error}"))
 
     def _conserve(self) -> None:
         mark = self._held_bytes_max * (RELIEF if self.conserving else 1)

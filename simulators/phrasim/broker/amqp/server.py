@@ -16,6 +16,9 @@ from phrasim.broker.amqp.settings import CLOSING_S, Settings
 from phrasim.broker.core import Broker
 from phrasim.clock import Clock
 
+LINGER_S = 1
+"""Seconds for a client to hang up after the last byte to it, as RabbitMQ's `SILENT_CLOSE_DELAY`."""
+
 
 class AmqpServer:
     """Serves `brokers`, by the name of their virtual host, over AMQP 0-9-1.
@@ -100,6 +103,7 @@ class Pump(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._awake = False
+        self._ending = False
         self._full = False
         self._reading = True
         self._timer: tuple[int, asyncio.TimerHandle] | None = None
@@ -150,24 +154,36 @@ class Pump(asyncio.Protocol):
     def _flush(self) -> None:
         """Send what there is, and go on with what was received."""
         self._awake = False
-        if self._transport is None or self._transport.is_closing() or (self._full and not self.connection.closed):
+        if self._transport is None or self._ending or (self._full and not self.connection.closed):
             return
         data = self.connection.data_to_send()
         if data:
             self._transport.write(data)
         if self.connection.closed:
-            self._transport.close()
-            # Who does not read is not waited for.
-            self._loop.call_later(CLOSING_S, self.abort)
+            self._hang_up(self._transport)
             return
         self.connection.go_on()
         self._set_timer()
         self._set_reading()
 
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        """Say that nothing more comes, and wait a little for the client to do the same.
+
+        To close at once, while it still sends, would take from it what it has not read yet: why it was sent away.
+        """
+        self._ending = True
+        if transport.is_closing():
+            return
+        transport.write_eof()
+        if not self._reading:
+            transport.resume_reading()
+        self._loop.call_later(LINGER_S, transport.close)
+        self._loop.call_later(CLOSING_S, transport.abort)
+
     def _set_reading(self) -> None:
         transport = self._transport
         reading = not (self._full or self.connection.stalled)
-        if transport is None or reading == self._reading or transport.is_closing():
+        if transport is None or reading == self._reading or self._ending or transport.is_closing():
             return
         self._reading = reading
         if reading:

@@ -301,7 +301,7 @@ def _write_number(output: bytearray, tag: bytes, layout: Struct, number: FieldVa
 def _scale_and_digits(number: Decimal) -> tuple[int, int]:
     exponent = number.as_tuple().exponent
     # The size is looked at first: the digits of 1E+999999 are not to be written out.
-    if isinstance(exponent, int) and exponent >= -255 and abs(number) < _DECIMAL_MAX:
+    if isinstance(exponent, int) and exponent >= -255 and -_DECIMAL_MAX <= number < _DECIMAL_MAX:
         scale = max(-exponent, 0)
         digits = int(number.scaleb(scale))
         if -_DECIMAL_MAX <= digits < _DECIMAL_MAX:

@@ -1,0 +1,239 @@
+"""The pump: sockets, back-pressure, timers, the end; and streams of bytes that somebody has spoilt."""
+
+import random
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pamqp import commands, frame
+from pamqp.body import ContentBody
+from pamqp.commands import Basic, Channel, Connection, Queue
+
+HEADER = b"AMQP\0\0\x09\x01"
+TUNED = [Connection.TuneOk(2047, 131072, 0), Connection.Open("/")]
+
+
+class Caller:
+    """A client on a socket."""
+
+    def __init__(self, served: Any, amqp: Any, *, heartbeat: int = 0, capabilities: bool = True) -> None:
+        self.socket: socket.socket = served.socket()
+        self.received = b""
+        self.write(HEADER)
+        self.read()
+        self.write(amqp.start_ok() if capabilities else amqp.start_ok(capabilities={}))
+        self.read()
+        self.write(Connection.TuneOk(2047, 131072, heartbeat))
+        self.write(Connection.Open("/"))
+        self.read()
+        self.call(Channel.Open())
+
+    def write(self, value: Any, channel: int = 0) -> None:
+        self.socket.sendall(value if isinstance(value, bytes) else frame.marshal(value, channel))
+
+    def call(self, command: Any) -> Any:
+        self.write(command, 1)
+        return self.read()[1]
+
+    def read(self) -> tuple[int, Any]:
+        """The next frame."""
+        while len(self.received) < 7 or len(self.received) < 8 + struct.unpack_from(">I", self.received, 3)[0]:
+            more = self.socket.recv(1 << 16)
+            assert more, "the server has closed the socket"
+            self.received += more
+        size, channel, value = frame.unmarshal(self.received)
+        self.received = self.received[size:]
+        return channel, value.value if isinstance(value, ContentBody) else value
+
+    def ended(self) -> bool:
+        """Whether the server closes the socket, within the socket's time-out."""
+        try:
+            while self.socket.recv(1 << 16):
+                pass
+        except ConnectionResetError:
+            return True
+        return True
+
+
+@pytest.fixture
+def caller(amqp: Any) -> Callable[..., Caller]:
+    callers: list[Caller] = []
+
+    def call(served: Any, **options: Any) -> Caller:
+        callers.append(Caller(served, amqp, **options))
+        return callers[-1]
+
+    yield call
+    for one in callers:
+        one.socket.close()
+
+
+def test_a_connection_that_is_closed_is_hung_up_on(served: Any, caller: Any) -> None:
+    client = caller(served)
+    client.write(Connection.Close(200, "bye", 0, 0))
+    assert client.read()[1].name == "Connection.CloseOk"
+    assert client.ended()
+
+
+def test_a_wrong_protocol_is_answered_and_hung_up_on(served: Any) -> None:
+    with served.socket() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.recv(100) == HEADER
+        assert client.recv(100) == b""
+
+
+def test_the_end_of_the_server_waits_for_clients_that_answer(serve: Any, caller: Any) -> None:
+    served = serve()
+    client, silent = caller(served), caller(served)
+    stopping = served.run(served.server.stop(0.3))
+    assert client.read()[1].reply_code == 320
+    client.write(Connection.CloseOk())
+    assert client.ended()
+    stopping.result(5)
+    assert silent.ended()
+    with pytest.raises(ConnectionRefusedError):
+        served.socket()
+    assert not served.server.pumps
+
+
+def test_a_client_that_vanishes_gives_back_what_it_had(served: Any, caller: Any, amqp: Any) -> None:
+    gone, other = caller(served), caller(served)
+    gone.call(Queue.Declare(queue="q"))
+    gone.write(amqp.message("q"))
+    assert gone.call(Basic.Get(queue="q")).delivery_tag == 1
+    other.call(Basic.Consume(queue="q"))
+    gone.socket.close()
+    assert other.read()[1].redelivered
+
+
+def test_a_half_open_connection_ends_by_its_heartbeat(served: Any, caller: Any) -> None:
+    client = caller(served, heartbeat=1)
+    assert client.read()[1].name == "Heartbeat"
+    assert client.ended()
+
+
+def test_a_message_expires_by_itself(served: Any, caller: Any, amqp: Any) -> None:
+    client = caller(served)
+    client.call(Queue.Declare(queue="dead"))
+    client.call(Basic.Consume(queue="dead", no_ack=True))
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead", "x-message-ttl": 30}
+    client.call(Queue.Declare(queue="q", arguments=arguments))
+    client.write(amqp.message("q", b"1") + amqp.message("q", b"2"))
+    assert [client.read()[1] for _ in range(6)][2::3] == [b"1", b"2"]
+
+
+def test_a_consumer_that_does_not_read_gets_no_more_than_a_few_buffers(serve: Any, caller: Any, amqp: Any) -> None:
+    served = serve(unsent_bytes_max=100_000)
+    publisher, slow, other = caller(served), caller(served), caller(served)
+    publisher.call(Queue.Declare(queue="q"))
+    slow.call(Basic.Consume(queue="q", no_ack=True))
+    for _ in range(40):
+        publisher.write(amqp.message("q", bytes(1 << 20)))
+    ready = publisher.call(Queue.Declare(queue="q", passive=True)).message_count
+    assert 20 < ready < 40
+    # What it was not sent, another one can have.
+    assert other.call(Basic.Get(queue="q", no_ack=True)).message_count == ready - 1
+    sent = 40 - ready
+    received = 0
+    while received < sent << 20:
+        received += len(slow.socket.recv(1 << 16))
+    assert publisher.call(Queue.Declare(queue="q", passive=True)).message_count < ready - 1
+
+
+def test_a_publisher_is_not_read_while_the_broker_is_full(serve: Any, caller: Any, amqp: Any) -> None:
+    served = serve(held_bytes_max=1 << 20)
+    publisher, consumer = caller(served), caller(served)
+    publisher.call(Queue.Declare(queue="q"))
+    publisher.write(amqp.message("q", bytes(1 << 20)))
+    publisher.call(Queue.Declare(queue="q", passive=True))
+    publisher.write(amqp.message("q", b"more"))
+    assert publisher.read()[1].name == "Connection.Blocked"
+    publisher.write(Queue.Declare(queue="q", passive=True), 1)
+    consumer.call(Queue.Purge(queue="q"))
+    assert publisher.read()[1].name == "Connection.Unblocked"
+    assert publisher.read()[1].message_count == 0
+
+
+def session(amqp: Any) -> bytes:
+    """What a client sends that does a bit of everything."""
+    on_channel = [
+        Queue.Declare(queue="q", arguments={"x-max-length": 5}),
+        commands.Confirm.Select(),
+        Basic.Qos(prefetch_count=2),
+        Basic.Consume(queue="q", consumer_tag="c"),
+    ]
+    acks = [Basic.Ack(1), Basic.Nack(2, False, True), Basic.Reject(3), Basic.Get(queue="q"), Channel.Close(0, "", 0, 0)]
+    return b"".join(
+        (
+            HEADER,
+            frame.marshal(amqp.start_ok(), 0),
+            *(frame.marshal(command, 0) for command in TUNED),
+            frame.marshal(Channel.Open(), 1),
+            *(frame.marshal(command, 1) for command in on_channel),
+            amqp.message("q", b"abc", headers={"a": [1, {"b": 2.5}], "t": True}, expiration="50") * 3,
+            amqp.message("none", b"abc" * 100, mandatory=True, user_id="guest"),
+            *(frame.marshal(command, 1) for command in acks),
+            frame.marshal(Connection.Close(0, "", 0, 0), 0),
+        )
+    )
+
+
+def spoilt(data: bytes, chance: random.Random) -> bytes:
+    """`data` with one to three changes: octets changed, cut out, doubled or put in."""
+    octets = bytearray(data)
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(octets))
+        match chance.randrange(5):
+            case 0:
+                octets[at] = chance.randrange(256)
+            case 1:
+                octets[at] ^= 1 << chance.randrange(8)
+            case 2:
+                del octets[at : at + chance.randint(1, 12)]
+            case 3:
+                octets[at:at] = chance.randbytes(chance.randint(1, 12))
+            case _:
+                octets[at:at] = octets[at : at + chance.randint(1, 60)]
+    return bytes(octets)
+
+
+def test_no_spoilt_stream_raises_or_hurts_another_connection(landscape: Any, amqp: Any) -> None:
+    """Three thousand streams; whatever the client said, when it is gone nothing of it is left."""
+    chance = random.Random(20261122)
+    whole = session(amqp)
+    ends: dict[str, int] = {}
+    bystander = landscape.client()
+    for _ in range(3_000):
+        wire = landscape.stranger()
+        data = spoilt(whole, chance)
+        cut = chance.randrange(len(data))
+        for piece in (data[:cut], data[cut:]):
+            wire.connection.receive(piece)
+            while wire.connection.data_to_send():
+                wire.connection.go_on()
+        ends[wire.connection.state] = ends.get(wire.connection.state, 0) + 1
+        wire.connection.lose()
+        assert wire.connection.closed
+        assert len(landscape.broker.connections) == len(landscape.outlets["/"].channels) == 1
+    assert set(ends) >= {"closed", "closing", "running"}
+    assert bystander.connection.state == "running"
+    for name in list(landscape.broker.queues):
+        landscape.broker.delete_queue(landscape.broker.queues[name])
+    assert landscape.broker.held_bytes == 0
+
+
+def test_spoilt_streams_on_a_socket_end_and_the_next_client_is_served(served: Any, caller: Any, amqp: Any) -> None:
+    chance = random.Random(7)
+    whole = session(amqp)
+    for _ in range(100):
+        with served.socket() as client:
+            try:
+                client.sendall(spoilt(whole, chance))
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(1 << 16):
+                    pass
+            except ConnectionError:
+                pass
+    assert caller(served).call(Queue.Declare()).queue.startswith("amq.gen-")
