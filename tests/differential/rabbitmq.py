@@ -4,11 +4,13 @@ It stands beside any other node of the machine: its own name, ports, port mapper
 runs on one scheduler, so that what processes of the node send each other is as good as in order.
 """
 
+import ctypes
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
@@ -66,6 +68,7 @@ class ExitingProcesses:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_die_with_the_parent,  # noqa: PLW1509 - no other thread is there yet that could hold a lock
         )
         self._started.append(process)
         return process
@@ -81,6 +84,12 @@ class ExitingProcesses:
             # What the process started for itself is in its group and nowhere else.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def _die_with_the_parent() -> None:
+    """Ask Linux to end this process when the tests are killed and cannot do it (`prctl` with PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _environment(place: Path, amqp: int, distribution: int, mapper: int) -> dict[str, str]:

@@ -351,6 +351,7 @@ def test_an_unknown_host_is_a_connect_error_that_names_the_known_ones() -> None:
 @pytest.mark.parametrize("work_seconds", [0, 0.2])
 def test_a_synchronous_endpoint_fails_the_run_since_starlette_hands_it_to_a_thread(work_seconds: float) -> None:
     done = threading.Event()
+    before = set(threading.enumerate())
 
     def endpoint(_: Request) -> Response:
         done.wait()
@@ -366,7 +367,7 @@ def test_a_synchronous_endpoint_fails_the_run_since_starlette_hands_it_to_a_thre
         call(Starlette(routes=[Route("/", endpoint)]), use)
     # The thread ends with the run: one that stayed would keep the process from ending.
     for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
+        if thread not in before and not thread.daemon:
             thread.join(10)
             assert not thread.is_alive()
 
