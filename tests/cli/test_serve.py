@@ -173,10 +173,10 @@ def test_the_help_shows_examples_of_every_kind(phrasim: Call) -> None:
         (["--mode", "sideways"], "Invalid value for '--mode'"),
         (
             ["--interval", "5"],
-            "phrasim: --interval '5': write a number and its unit, such as '5 s', '500 ms' or '2 min'\n",
+            "phrasim: --interval '5': write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'\n",
         ),
-        (["--interval", "0 s"], "phrasim: --interval '0 s': write a number and its unit"),
-        (["--interval", "-1 s"], "phrasim: --interval '-1 s': write a number and its unit"),
+        (["--interval", "0 s"], "phrasim: --interval '0 s': write a number above 0 and its unit"),
+        (["--interval", "-1 s"], "phrasim: --interval '-1 s': write a number above 0 and its unit"),
         (["--only", "broker"], "phrasim: --only: 'broker' is no service that phrasim plays; it plays upload, "),
         (["--only", ""], "phrasim: --only: '' is no service that phrasim plays"),
         (["--only", "auth", "--auth", "https://a.example"], "phrasim: --only says that auth is simulated, and --auth"),

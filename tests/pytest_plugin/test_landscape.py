@@ -224,11 +224,23 @@ def test_a_url_of_nobody_is_a_connection_error(phrasim_landscape: Landscape, use
 @pytest.mark.phrasim(seed=7)
 def test_a_trace_is_written_without_secrets(phrasim_landscape: Landscape, user: httpx.Client, tmp_path: Path) -> None:
     hand_over(user, b"one")
-    phrasim_landscape.trace(tmp_path / "trace.jsonl")
+    phrasim_landscape.trace(str(tmp_path / "trace.jsonl"))
     header, events = read_trace(tmp_path / "trace.jsonl")
     assert (header.wire, header.seed, header.external) == ("in-process", 7, ())
     assert len(events) == len(phrasim_landscape.events)
     assert phrasim_landscape.publisher.token not in (tmp_path / "trace.jsonl").read_text()
+
+
+def test_time_does_not_go_back(phrasim_landscape: Landscape) -> None:
+    with pytest.raises(UsageError, match="time goes on"):
+        phrasim_landscape.wait(-1)
+
+
+@pytest.mark.parametrize("files", [{}, {"a.txt": b""}])
+def test_a_commit_of_nothing_is_refused(phrasim_landscape: Landscape, files: dict[str, bytes]) -> None:
+    with pytest.raises(UsageError, match="at least one"):
+        phrasim_landscape.add_commit(files)
+    assert phrasim_landscape.commits == ()
 
 
 def test_one_seed_gives_one_landscape_and_another_seed_another() -> None:

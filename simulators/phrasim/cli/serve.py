@@ -223,7 +223,7 @@ def _interval(written: str) -> float:
 
     pointer = "/components/schemas/LandscapeRequest/properties/interval"
     if installed_schemas().violations("control.yaml", pointer, written) or seconds(written) == 0:
-        fail(f"--interval {written!r}: write a number and its unit, such as '5 s', '500 ms' or '2 min'")
+        fail(f"--interval {written!r}: write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'")
     return seconds(written)
 
 

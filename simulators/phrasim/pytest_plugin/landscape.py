@@ -65,6 +65,8 @@ class Landscape(View):
 
     def wait(self, seconds: float) -> None:
         """Let `seconds` of simulated time pass, and all be done that is to be done by then."""
+        if seconds < 0:
+            raise UsageError(f"wait({seconds}): time goes on, and never back; wait for 0 s or more")
         self.run(self._testbed.clock.sleep(seconds + SETTLE_SECONDS))
 
     def mount(self, app: ASGIApp) -> None:

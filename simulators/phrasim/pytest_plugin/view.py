@@ -160,6 +160,10 @@ class View(ABC):
         """A commit that the publisher has made before the test began; nobody is notified of it."""
         if "upload" in self._external:
             raise UsageError("add_commit: the code under test plays the upload service, and commits are its own")
+        empty = [name for name, content in files.items() if not content]
+        if not files or empty:
+            found = f"{empty[0]!r} is empty" if empty else "there is none"
+            raise UsageError(f"add_commit: a commit has at least one file, and a file at least one byte; {found}")
         made = tuple(SeedFile(name, None, len(content), "", content) for name, content in files.items())
         commit = SeedCommit(self.publisher.email, made, form_data or {})
         return self._look(lambda: seed_commits(self._testbed, [commit])[0])
@@ -202,7 +206,7 @@ class View(ABC):
             raise AssertionError("\n".join(line for verdict in broken for line in account(verdict)))
         return verdicts
 
-    def trace(self, path: Path) -> None:
+    def trace(self, path: Path | str) -> None:
         """Write a trace of what happened, for `phrasim diagram` and `phrasim conform`; secrets are redacted."""
         header = Header(
             version=__version__,
@@ -214,7 +218,7 @@ class View(ABC):
             scenario="",
             files=(),
         )
-        write_trace(path, trace_bytes(header, self.events, secret_fields()))
+        write_trace(Path(path), trace_bytes(header, self.events, secret_fields()))
 
     def _hold_to_wire(self, fault: Fault) -> None:
         """Raise `UsageError` for a fault that cannot strike on this wire."""

@@ -27,7 +27,8 @@ async def serve_until_told(
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in END_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # what the caller ignores, as `nohup` does, ends nothing
+        # `nohup` ignores SIGHUP and means it. Shells ignore SIGINT for what they start in the background, and mean Ctrl-C.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, enough.set)
     async with open_landscape(plan, listeners, storage / "landscape") as landscape:
         landscapes = Landscapes(host, storage, lambda one: control_app(one, None))
