@@ -29,7 +29,7 @@ check: .venv/.installed-dev
 
 tests: .venv/.installed-dev build/.asyncapi
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

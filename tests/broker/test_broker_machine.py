@@ -46,7 +46,10 @@ ARGUMENTS = st.lists(st.sampled_from([DEAD_LETTERING, TIMES, LIMITS]), max_size=
 
 
 class Copy(dict):
-    """What the model knows of one copy: queue, message, state, held_by, delivered, letter, expires_at, born."""
+    """What the model knows of one copy: queue, message, state, held_by, delivered, letter, expires_at, born.
+
+    `back` is the step in which it was last settled, and the consumer tag that it had been delivered to.
+    """
 
 
 class LosslessBroker(RuleBasedStateMachine):
@@ -130,16 +133,24 @@ class LosslessBroker(RuleBasedStateMachine):
             letter=letter,
             expires_at=self.now + min(times) * MS if times else None,
             born=self.step,
+            back=(0, ""),
         )
 
     def handed_out(self, copy: Copy, redelivered: bool) -> None:
         assert copy["state"] == "ready"
         assert copy["delivered"] is redelivered
         assert copy["expires_at"] is None or copy["expires_at"] > self.now or copy["born"] == self.step
+        # Of several that are settled at once, a queue gets those of one consumer after those of another, by their tags
+        # (held to RabbitMQ by the differential programs): only the first group is surely back.
+        ready = list(self.ready(copy["queue"]))
+        settled = [one for one in self.copies.values() if one["queue"] == copy["queue"] and one["back"][0] == self.step]
+        first = min((one["back"][1] for one in settled), default="")
         before = [
             other["message"].seq
-            for other in self.ready(copy["queue"])
-            if other["letter"] is copy["letter"] and other["message"].seq < copy["message"].seq
+            for other in ready
+            if other["letter"] is copy["letter"]
+            and other["message"].seq < copy["message"].seq
+            and (other["back"][0] != self.step or other["back"][1] == first)
         ]
         assert before == [], "an older message was ready"
         copy["delivered"] = True
@@ -397,6 +408,7 @@ class LosslessBroker(RuleBasedStateMachine):
         for copy in self.held(channel):
             tag = copy["held_by"][2]
             if tag == delivery_tag or (multiple and (tag < delivery_tag or not delivery_tag)):
+                copy["back"] = (self.step, copy["held_by"][1] or "")
                 copy["held_by"] = None
                 if copy["state"] == "unacked":
                     copy["state"] = {"ack": "acked", "reject": "rejecting"}.get(kind, "ready")

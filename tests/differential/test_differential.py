@@ -23,8 +23,6 @@ RECORDED = sorted((Path(__file__).parent / "programs").glob("*.json"))
 
 EXAMPLES = 150
 
-pytestmark = pytest.mark.xdist_group("rabbitmq")  # one node for all, and one count of what the programs met
-
 NOT_USED = {
     "tx.select", "tx.commit", "tx.rollback", "tx.select-ok", "tx.commit-ok", "tx.rollback-ok",
     "connection.secure", "connection.secure-ok",
