@@ -27,7 +27,7 @@ async def serve_until_told(
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in END_SIGNALS:
-        # `nohup` ignores SIGHUP and means it. Shells ignore SIGINT for what they start in the background, and mean Ctrl-C.
+        # `nohup` ignores SIGHUP and means it; shells ignore SIGINT for what runs in the background, and mean Ctrl-C.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, enough.set)
     async with open_landscape(plan, listeners, storage / "landscape") as landscape:
