@@ -39,7 +39,7 @@ class Mutant:
         assert source.count(self.old) == 1, f"{self.old!r} is not once in {self.function}: the mutant needs new words"
         made: dict[str, object] = {}
         exec(
-            compile(source.replace(self.old, self.new), self.function, "exec"),
+            compile(source.replace(self.old, self.new), f"<{self.function}>", "exec"),
             inspect.unwrap(original).__globals__,
             made,
         )
