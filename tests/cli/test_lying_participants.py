@@ -1,9 +1,7 @@
 """A run with a real participant that lies is broken and names the lie. Small servers lie, in a thread beside it."""
 
 import asyncio
-import itertools
 import json
-import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -50,19 +48,6 @@ CREDENTIALS = (
 )
 SOON = ("within: 30 s", "within: 700 ms")
 OFTEN = ("given:", "given:\n  pollInterval: 100 ms")
-
-
-_PORTS = itertools.count(20_000 + os.getpid() % 10_000)
-"""Candidates below those that the system gives to whoever connects, which may be taken at any moment."""
-
-
-def free_ports(number: int) -> list[int]:
-    found: list[int] = []
-    while len(found) < number:
-        port = next(_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-    return found
 
 
 @contextmanager

@@ -107,11 +107,6 @@ class AuthState:
         self._tokens[token.value] = token
         return token
 
-    @property
-    def tokens(self) -> int:
-        """How many tokens are kept, those that have expired unnoticed included."""
-        return len(self._tokens)
-
     def token(self, value: str) -> Token | None:
         """The token of that value, while it is good."""
         token = self._tokens.get(value)
