@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ASYNCAPI_SPECS := 6.11.1
+AMQPLIB := 2.3.1
 
 .PHONY: demo test check tests wheel benchmarks clean
 
@@ -27,7 +28,7 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-tests: .venv/.installed-dev build/.asyncapi
+tests: .venv/.installed-dev build/.node
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile
 	$(BIN)/coverage combine -q
@@ -56,10 +57,12 @@ clean:
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.installed
 
-# The schema of AsyncAPI documents, for one test; without npm the test is skipped (in CI it fails).
-build/.asyncapi:
+# Packages of Node for tests: the schema of AsyncAPI documents, and an AMQP client. Without npm the tests that need them
+# are skipped (in CI they fail).
+build/.node: Makefile
 	@mkdir -p build
 	@if command -v npm >/dev/null; then \
-	    npm install --silent --prefix build --no-save --no-package-lock --no-audit --no-fund @asyncapi/specs@$(ASYNCAPI_SPECS) && touch $@ \
-	    || echo "npm cannot bring @asyncapi/specs: the AsyncAPI document is not validated"; \
-	else echo "npm is not there: the AsyncAPI document is not validated"; fi
+	    npm install --silent --prefix build --no-save --no-package-lock --no-audit --no-fund \
+	        @asyncapi/specs@$(ASYNCAPI_SPECS) amqplib@$(AMQPLIB) && touch $@ \
+	    || echo "npm cannot bring @asyncapi/specs and amqplib: the tests that need them are skipped"; \
+	else echo "npm is not there: the tests that need @asyncapi/specs and amqplib are skipped"; fi

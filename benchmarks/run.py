@@ -6,6 +6,7 @@ Each module named here tells what it measures, and its bar. Exit code 0 where ev
 
 import sys
 
+import amqp_rabbitmq
 import command
 import large_asset
 import pull
@@ -21,6 +22,7 @@ BENCHMARKS = {
     "large_asset": large_asset,
     "serve_start": serve_start,
     "served_large": served_large,
+    "amqp_rabbitmq": amqp_rabbitmq,
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PORTS = [word for name in ("upload", "phraseanet", "auth", "control") for word in (f"--{name}-port", "0")]
+PORTS = [word for name in ("upload", "phraseanet", "auth", "control", "amqp") for word in (f"--{name}-port", "0")]
 
 # As the console script does, which need not be on the path.
 COMMAND = "import sys; from phrasim.cli import main; sys.exit(main())"

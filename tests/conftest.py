@@ -1,9 +1,11 @@
 """One testbed on simulated time, played and then held to the documents: no answer of any test escapes them."""
 
+import os
 import re
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from phrasim.documents.specification import installed_schemas
 from phrasim.edge.faults import Effect, Fault
 from phrasim.journal.events import Body, Event, Lost, Noted, Publish, Received, Request, Response, Sent
 from phrasim.testbed import Setting, Testbed, open_testbed
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from differential.rabbitmq import absence, running_node
 
 # No example is timed: on a busy machine a slow one says nothing of the code.
 settings.register_profile("untimed", deadline=None)
@@ -223,3 +229,15 @@ class Acts:
 @pytest.fixture(scope="session")
 def act() -> type[Acts]:
     return Acts
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[tuple[str, int]]:
+    """The address of a RabbitMQ node of our own. Without RabbitMQ its tests are skipped, but in CI they fail."""
+    reason = absence()
+    if reason is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running_node() as address:
+        yield address

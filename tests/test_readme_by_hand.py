@@ -16,7 +16,7 @@ import pytest
 from phrasim.documents import documents_root
 
 ROOT = Path(__file__).parents[1]
-PORTS = ("8080", "8081", "8082", "8083")
+PORTS = ("8080", "8081", "8082", "8083", "5672")
 
 pytestmark = pytest.mark.skipif(documents_root() != ROOT, reason="the README is that of the checkout")
 
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 def server(ports: dict[str, str], folder: Path) -> Iterator[None]:
     start = printed_blocks()[0].strip()
     assert start.startswith("phrasim serve ")
-    names = ("control", "upload", "phraseanet", "auth")
+    names = ("control", "upload", "phraseanet", "auth", "amqp")
     chosen = " ".join(f"--{name}-port {port}" for name, port in zip(names, ports.values(), strict=True))
     command = f"exec {Path(sys.executable).parent}/{start} {chosen}"
     process = subprocess.Popen(["sh", "-c", command], cwd=folder, stdout=subprocess.PIPE, text=True)

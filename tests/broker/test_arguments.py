@@ -23,7 +23,10 @@ from phrasim.broker.message import type_word
         ({"x-max-length-bytes": None}, 'x-max-length-bytes: "expected integer, got void"'),
         ({"x-overflow": "drop-tail"}, "x-overflow: invalid_overflow"),
         ({"x-overflow": 1}, "x-overflow: {unacceptable_type,long}"),
-        ({"x-dead-letter-exchange": 2**40}, "x-dead-letter-exchange: {unacceptable_type,long}"),
+        (
+            {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": 1},
+            "x-dead-letter-routing-key: {unacceptable_type,long}",
+        ),
         ({"x-dead-letter-routing-key": "k"}, "x-dead-letter-routing-key: routing_key_but_no_dlx_defined"),
         ({"x-queue-mode": "fast"}, "x-queue-mode: \"unsupported queue mode 'fast'\""),
     ],
@@ -36,6 +39,14 @@ def test_an_argument_that_rabbitmq_refuses_is_refused_with_its_words(
         channel.queue_declare("q", arguments=arguments)
     assert exc_info.value.reply_text == f"PRECONDITION_FAILED - invalid arg '{name}' for queue 'q' in vhost '/': {why}"
     assert (exc_info.value.reply_code, exc_info.value.class_id, exc_info.value.method_id) == (406, 50, 10)
+
+
+def test_a_dead_letter_exchange_of_another_type_is_refused_before_all_else(channel: Channel) -> None:
+    with pytest.raises(AmqpChannelError) as exc_info:
+        channel.queue_declare("q", arguments={"x-expires": 0, "x-dead-letter-exchange": 2**40})
+    assert exc_info.value.reply_text == (
+        "PRECONDITION_FAILED - invalid type 'long' for arg 'x-dead-letter-exchange' in queue 'q' in vhost '/'"
+    )
 
 
 @pytest.mark.parametrize(

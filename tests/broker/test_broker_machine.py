@@ -466,9 +466,9 @@ class LosslessBroker(RuleBasedStateMachine):
         for (channel, tag), consumer in self.consumers.items():
             limit = self.channel_prefetch.get(channel, 0)
             by_consumers = [copy for copy in self.held(channel) if copy["held_by"][1] is not None]
-            has_room = consumer["no_ack"] or (
-                (not consumer["prefetch"] or len(self.held(channel, tag)) < consumer["prefetch"])
-                and (not limit or len(by_consumers) < limit)
+            # A consumer without acknowledgements holds nothing, but the limit of its channel holds it back.
+            has_room = (not consumer["prefetch"] or len(self.held(channel, tag)) < consumer["prefetch"]) and (
+                not limit or len(by_consumers) < limit
             )
             assert not has_room or list(self.ready(consumer["queue"])) == []
 

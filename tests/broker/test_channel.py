@@ -251,14 +251,28 @@ def test_flow_that_is_active_changes_nothing(channel: Channel) -> None:
     assert channel.flow(True) is True
 
 
+def test_a_limit_of_the_channel_holds_back_consumers_without_acknowledgements(channel: Channel, broker: Broker) -> None:
+    channel.queue_declare("q")
+    channel.queue_declare("other")
+    channel.basic_qos(1, global_=True)
+    channel.basic_consume("q", "held")
+    channel.basic_consume("other", "free", no_ack=True)
+    channel.basic_publish("", "q", b"1")
+    for body in (b"2", b"3"):
+        channel.basic_publish("", "other", body)
+    assert broker.queues["other"].ready_count == 2
+    channel.basic_ack(1)
+    assert broker.queues["other"].ready_count == 0
+
+
 def test_get_takes_the_head_and_tells_what_is_left(channel: Channel) -> None:
     channel.queue_declare("q")
     assert channel.basic_get("q") is None
     first = channel.basic_publish("", "q", b"1")
     publish(channel, "2")
-    assert channel.basic_get("q") == Fetched(1, False, first, 1)
+    assert channel.basic_get("q") == Fetched(1, False, first, 1, "q")
     channel.basic_nack(1)
-    assert channel.basic_get("q", no_ack=True) == Fetched(2, True, first, 1)
+    assert channel.basic_get("q", no_ack=True) == Fetched(2, True, first, 1, "q")
     assert channel.unacked == {}
 
 

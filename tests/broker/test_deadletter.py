@@ -117,6 +117,7 @@ def test_a_broker_that_ignores_a_publishers_x_death_begins_its_own(clock) -> Non
     headers = fetched.message.properties.headers
     assert [(death["queue"], death["count"]) for death in headers["x-death"]] == [("assetsIngest_retry", 1)]
     assert headers["x-first-death-queue"] == "assetsIngest_retry"
+    assert headers["x-last-death-queue"] == "assetsIngest_retry"
     channel.basic_nack(fetched.delivery_tag, requeue=False)
     clock.advance_ms(10_000)
     headers = channel.basic_get("assetsIngest").message.properties.headers
@@ -124,6 +125,26 @@ def test_a_broker_that_ignores_a_publishers_x_death_begins_its_own(clock) -> Non
         ("assetsIngest_retry", 2),
         ("assetsIngest", 1),
     ]
+
+
+def test_rabbitmq_4_tells_of_the_first_and_the_last_death(clock) -> None:
+    broker = Broker(clock, random.Random(1), honours_client_x_death=False)
+    channel = broker.open_connection().open_channel()
+    declare_base_and_retry(channel)
+    channel.basic_publish("", "assetsIngest", b"{}", Properties(headers={"x-last-death-queue": "a publisher's"}))
+    channel.basic_nack(channel.basic_get("assetsIngest").delivery_tag, requeue=False)
+    clock.advance_ms(10_000)
+    headers = channel.basic_get("assetsIngest").message.properties.headers
+    told = {name: value for name, value in headers.items() if name.startswith(("x-first", "x-last"))}
+    assert told == {
+        "x-first-death-exchange": "",
+        "x-first-death-queue": "assetsIngest",
+        "x-first-death-reason": "rejected",
+        "x-last-death-exchange": "retry-alchemy-exchange",
+        "x-last-death-queue": "assetsIngest_retry",
+        "x-last-death-reason": "expired",
+    }
+    assert list(headers) == sorted(headers)
 
 
 def test_a_letter_keeps_its_keys_unless_the_queue_names_one(broker: Broker, channel: Channel) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from phrasim.broker.client import BrokerError
-from phrasim.broker.local import LocalClient, journal_properties
+from phrasim.broker.local import LocalClient
 from phrasim.broker.message import Properties
+from phrasim.broker.record import journal_properties
 from phrasim.journal.events import Lost, Received, Sent
 from phrasim.testbed import Testbed
 
@@ -69,10 +70,11 @@ def test_a_publish_that_the_broker_refuses_is_lost(play: Any, act: Any) -> None:
     async def main(bed: Testbed) -> None:
         client = bed.broker.connect(bed.edges["user"])
         await client.publish("", "assetsIngest", b"[]", {})
-        client._channel.close()
-        with pytest.raises(BrokerError, match="CHANNEL_ERROR"):
-            await client.publish("", "assetsIngest", b"[]", {})
+        with pytest.raises(BrokerError, match="no exchange 'nowhere'"):
+            await client.publish("nowhere", "k", b"[]", {})
         assert act.seen(bed).fates("user-2") == [Sent, Lost]
+        await client.publish("", "assetsIngest", b"[]", {})
+        assert act.seen(bed).fates("user-3") == [Sent, Received]
 
     play(main)
 
@@ -168,8 +170,26 @@ def test_a_consumer_whose_queue_is_deleted_ends_after_what_it_was_given(play: An
         bed.broker.core.open_connection().open_channel().queue_delete("q")
         bed.broker.pump()
         assert (await anext(consumption)).body == b"{}"
-        with pytest.raises(StopAsyncIteration):
+        with pytest.raises(BrokerError, match="the broker cancelled the consumer: its queue is gone"):
             await anext(consumption)
+
+    play(main)
+
+
+def test_a_refused_call_ends_the_consumption_of_its_channel_and_the_next_begins_anew(play: Any) -> None:
+    async def main(bed: Testbed) -> None:
+        client = await client_with_queue(bed)
+        await client.publish("e", "k", b"{}", {})
+        consumption = await client.consume("q", prefetch=1)
+        incoming = await anext(consumption)
+        with pytest.raises(BrokerError, match="no queue 'nowhere'"):
+            await client.bind_queue("nowhere", "e", "k")
+        with pytest.raises(BrokerError, match="no queue 'nowhere'"):
+            await anext(consumption)
+        with pytest.raises(BrokerError, match="unknown delivery tag"):
+            await client.acknowledge(incoming)
+        again = await anext(await client.consume("q", prefetch=1))
+        assert (again.body, again.redelivered) == (b"{}", True)
 
     play(main)
 

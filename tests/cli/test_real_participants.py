@@ -24,7 +24,7 @@ from phrasim.scenario import loopback
 from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.playable import unplayable
 from phrasim.testbed import SERVICES
-from phrasim.testbed.network import with_broker
+from phrasim.testbed.network import real_ones
 
 Call = Callable[..., Result]
 Write = Callable[..., Path]
@@ -168,7 +168,7 @@ def test_every_scenario_is_held_or_told_why_it_is_not_played(
     ]
     result = pair(external, "push", *written)
     assert result.exit_code == 0, result.output
-    real = frozenset(with_broker(external))
+    real = frozenset(real_ones(external, ()))
     for path in written:
         why = unplayable(load_scenario(path), "loopback", real)
         said = f"{path.stem}: held" if why is None else f"{path.stem}: not played, {why}"
@@ -255,8 +255,8 @@ def test_the_commands_of_the_page_run_as_printed(folder: Path, serving: Callable
     accounts, _ci = fences("yaml")
     Path("accounts.yaml").write_text(accounts)
     blocks = fences("sh")
-    assert len(blocks) == 6
-    known = re.findall(r"\b9[123]0\d\b", "".join(blocks))
+    assert len(blocks) == 8
+    known = re.findall(r"\b9[1234]0\d\b", "".join(blocks))
     ports = dict(zip(dict.fromkeys(known), free_ports(len(set(known))), strict=True))
     bin_folder = folder / "bin"
     bin_folder.mkdir()
@@ -265,7 +265,7 @@ def test_the_commands_of_the_page_run_as_printed(folder: Path, serving: Callable
     command.chmod(0o755)
     environment: dict[str, Any] = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
     for block in blocks:
-        text = re.sub(r"\b9[123]0\d\b", lambda found: str(ports[found[0]]), block)
+        text = re.sub(r"\b9[1234]0\d\b", lambda found: str(ports[found[0]]), block)
         if text.startswith("phrasim serve "):
             words = subprocess.run(
                 ["sh", "-c", f"printf '%s\\n' {text.removeprefix('phrasim ')}"],
@@ -278,3 +278,33 @@ def test_the_commands_of_the_page_run_as_printed(folder: Path, serving: Callable
         done = subprocess.run(["sh", "-ec", text], env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
         assert done.stdout.splitlines()[-1].endswith(": held")
+
+
+def test_a_real_phraseanet_at_the_simulated_broker_is_seen_to_produce_and_to_consume(
+    phrasim: Call, serving: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Phraseanet begins with a broker that goes, and finds that of the run in its place; till then it answers 503."""
+    monkeypatch.setattr(loopback, "QUIET_SECONDS_EXTERNAL", 0.15)
+    Path("accounts.yaml").write_text(ACCOUNTS)
+    upload, auth, amqp = map(str, free_ports(3))
+    earlier = subprocess.Popen(
+        [*COMMAND, "serve", "--only", "broker", "--amqp-port", amqp, "--control-port", "0", "--print", "json"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert earlier.stdout is not None
+        assert earlier.stdout.readline()
+        words = ["serve", "--only", "phraseanet", "--phraseanet-port", "0", "--control-port", "0", "--print", "json"]
+        words += ["--upload", f"http://127.0.0.1:{upload}", "--auth", f"http://127.0.0.1:{auth}"]
+        words += ["--broker", f"amqp://guest:guest@127.0.0.1:{amqp}", *options(WORKER)]
+        told = json.loads(serving(words, "{"))
+    finally:
+        earlier.terminate()
+        earlier.communicate(timeout=5)
+    ports = ["--upload-port", upload, "--auth-port", auth, "--amqp-port", amqp]
+    result = phrasim("run", "push", "--phraseanet", told["phraseanet"]["url"], *ports, "--seed-data", "accounts.yaml")
+    assert result.exit_code == 0, result.output
+    assert "sequence: walked (12 of 12 arrows)" in result.stdout
+    assert [line.split(":")[0] for line in result.stdout.splitlines() if line.startswith("unobserved")] == [
+        "unobserved  records"
+    ]

@@ -282,13 +282,13 @@ def test_no_secret_of_a_run_is_written_unless_it_is_asked_for(
     """The testbed itself is asked for its secrets, so that one that no document marks as secret is found, too."""
     secrets: list[str] = []
 
-    def spying(scenario: object, testbed: object, files: object) -> list[Verdict]:
+    def spying(scenario: object, testbed: object, *others: object) -> list[Verdict]:
         accounts = testbed.accounts  # type: ignore[attr-defined]
         secrets.extend((accounts.publisher.password, accounts.administrator.password))
         secrets.extend((accounts.phraseanet.secret, accounts.front_end.secret))
         secrets.extend(commit.token for commit in testbed.upload.commits)  # type: ignore[attr-defined]
         secrets.extend(testbed.auth._tokens)  # type: ignore[attr-defined]
-        return [Verdict("a verdict", "broken", ("why",)), *judge(scenario, testbed, files)]  # type: ignore[arg-type]
+        return [Verdict("a verdict", "broken", ("why",)), *judge(scenario, testbed, *others)]  # type: ignore[arg-type]
 
     judge = runner.judge
     monkeypatch.setattr(runner, "judge", spying)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pika
 import pytest
 import trustme
 from click.testing import Result
@@ -27,7 +28,7 @@ Call = Callable[..., Result]
 
 COMMAND = [sys.executable, "-c", "from phrasim.cli import main; main()", "serve"]
 NAMES = ("upload", "phraseanet", "auth", "control")
-ANY_PORTS = [word for name in NAMES for word in (f"--{name}-port", "0")]
+ANY_PORTS = [word for name in (*NAMES, "amqp") for word in (f"--{name}-port", "0")]
 PATIENCE_SECONDS = 30
 
 
@@ -177,8 +178,19 @@ def test_the_help_shows_examples_of_every_kind(phrasim: Call) -> None:
         ),
         (["--interval", "0 s"], "phrasim: --interval '0 s': write a number above 0 and its unit"),
         (["--interval", "-1 s"], "phrasim: --interval '-1 s': write a number above 0 and its unit"),
-        (["--only", "broker"], "phrasim: --only: 'broker' is no service that phrasim plays; it plays upload, "),
-        (["--only", ""], "phrasim: --only: '' is no service that phrasim plays"),
+        (["--only", "user"], "phrasim: --only: 'user' is no participant that phrasim plays; it plays upload, "),
+        (["--only", ""], "phrasim: --only: '' is no participant that phrasim plays"),
+        (
+            ["--only", "broker", "--broker", "amqp://b.example"],
+            "phrasim: --only says that broker is simulated, and --b",
+        ),
+        (
+            ["--amqp-port", "0", "--broker", "amqp://b.example"],
+            "phrasim: --amqp-port is for a simulated broker, and --",
+        ),
+        (["--broker", "amqp://u:secret@h:1/a/b"], "phrasim: broker: 'amqp://h:1/a/b': a '/' in the name of a virtual"),
+        (["--amqp-login", "guest"], "phrasim: --amqp-login: write USER:PASSWORD, such as guest:guest"),
+        (["--amqp-login", "phrasim:x"], "phrasim: --amqp-login: 'phrasim' is the user of the simulated Phraseanet"),
         (["--only", "auth", "--auth", "https://a.example"], "phrasim: --only says that auth is simulated, and --auth"),
         (["--public-url", "upload"], "phrasim: --public-url 'upload': write NAME=URL, with upload, phraseanet or auth"),
         (["--public-url", "upload=ftp://x"], "ftp://x"),
@@ -197,6 +209,16 @@ def test_what_cannot_be_used_is_told_and_nothing_is_served(words: list[str], sai
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_real_broker_is_of_no_use_where_phraseanet_is_not_played(phrasim: Call) -> None:
+    ports = [word for name in NAMES for word in (f"--{name}-port", "0")]
+    result = phrasim("serve", *ports, "--only", "upload", "--broker", "amqp://b.example")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == "phrasim: --broker is the broker of the simulated Phraseanet, which is not played; leave it out\n"
+    )
 
 
 def test_a_taken_port_is_told_with_the_option(phrasim: Call) -> None:
@@ -317,3 +339,63 @@ def test_a_closed_standard_output_is_told(folder: Path) -> None:
     ended = subprocess.run(closed, stderr=subprocess.PIPE, check=False, timeout=PATIENCE_SECONDS)
     assert ended.returncode == 2
     assert ended.stderr == b"phrasim: standard output is closed; send it to /dev/null where nobody is to read it\n"
+
+
+# The broker.
+
+
+def fetched(url: str, queue: str, body: bytes) -> bytes:
+    """What comes back from a queue of that broker."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare(queue)
+        channel.basic_publish("", queue, body)
+        found: bytes = channel.basic_get(queue, auto_ack=True)[2]
+        return found
+
+
+def test_json_tells_where_the_broker_is(serve: Callable[..., Server]) -> None:
+    server = serve("--print", "json", "--amqp-login", "me:secret", "--amqp-vhost", "ours")
+    url = server.landscape()["broker"]["url"]
+    assert re.fullmatch(r"amqp://me:secret@127\.0\.0\.1:\d+/ours", url)
+    assert fetched(url, "mine", b"hello") == b"hello"
+    assert server.end() == ""
+
+
+def test_the_broker_can_be_served_alone(serve: Callable[..., Server]) -> None:
+    ports = ["--control-port", "0"]
+    server = serve("--only", "broker", "--amqp-port", "0", "--print", "json", ports=ports)
+    landscape = server.landscape()
+    assert [name for name, value in landscape.items() if value] == ["control", "broker"]
+    assert fetched(landscape["broker"]["url"], "mine", b"hello") == b"hello"
+    assert server.end() == ""
+
+
+def test_a_taken_port_of_the_broker_is_told_with_the_option(phrasim: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = phrasim("serve", *ANY_PORTS, "--amqp-port", str(port))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"phrasim: broker: port {port} on 127.0.0.1 is taken by another program; "
+        "choose another by --amqp-port, or 0 for any free one\n"
+    )
+
+
+def test_a_real_broker_that_cannot_be_reached_ends_it_in_a_line(phrasim: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    ports = [word for name in NAMES for word in (f"--{name}-port", "0")]
+    result = phrasim("serve", *ports, "--broker", f"amqp://me:secret@127.0.0.1:{port}/ours")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"phrasim: broker: amqp://127.0.0.1:{port}/ours not usable: the broker cannot be reached: Connection refused",
+        "phrasim: broker: the broker cannot be reached: Connection refused; phrasim cannot serve Phraseanet without it",
+    ]
+
+
+def test_the_help_shows_how_to_serve_the_broker_and_how_to_use_a_real_one(phrasim: Call) -> None:
+    said = phrasim("serve", "--help").stdout
+    for example in ("serve --only broker --amqp-port", "serve --broker amqp://", "run .*--broker amqp://"):
+        said += phrasim("run", "--help").stdout if example.startswith("run") else ""
+        assert re.search(rf"^ +phrasim {example}", said, re.M), example

@@ -66,11 +66,14 @@ class Client:
         self._received: deque[Received] = deque()
         self._partial: dict[int, tuple[Received, int]] = {}
 
-    def open(self, account: Account) -> list[Received]:
-        """Open the connection; gives what the broker sent, of which the last is open-ok, or a close, or nothing."""
+    def open(self, account: Account, up_to: str = "connection.open-ok") -> list[Received]:
+        """Open the connection; gives what the broker sent, of which the last is open-ok, or a close, or nothing.
+
+        Or go only so far that the broker has sent the method `up_to`.
+        """
         transcript: list[Received] = []
         self._socket.sendall(b"AMQP\0\0\x09\x01")
-        if self._follow(transcript) != "connection.start":
+        if self._follow(transcript) != "connection.start" or up_to == "connection.start":
             return transcript
         self.send(
             0,
@@ -82,13 +85,26 @@ class Client:
                 "locale": "en_US",
             },
         )
-        if self._follow(transcript) != "connection.tune":
+        if self._follow(transcript) != "connection.tune" or up_to == "connection.tune":
             return transcript
         tune = transcript[-1].fields
         self.send(0, "connection.tune-ok", {**tune, "heartbeat": 0})
+        if up_to == "connection.tune-ok":
+            return transcript
         self.send(0, "connection.open", {"virtual_host": account.vhost})
         self._follow(transcript)
         return transcript
+
+    def hear_out(self, within_s: float) -> list[Received]:
+        """What comes until the socket or the connection is closed, or nothing has come for so long."""
+        heard: list[Received] = []
+        self._socket.settimeout(within_s)
+        with suppress(TimeoutError):
+            while (received := self.receive()) is not None:
+                heard.append(received)
+                if received.name == "connection.close":
+                    break
+        return heard
 
     def _follow(self, transcript: list[Received]) -> str | None:
         received = self.receive()

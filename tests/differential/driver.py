@@ -11,13 +11,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from differential.client import Account, Client
-from differential.wire import NAMES, Received, encode_method, frame, replies
+from differential.wire import INTEGERS, NAMES, Received, encode_method, frame, replies
 
 SLOTS = ((0, 1), (0, 2), (1, 1))
 """The program's channels: which connection, and which channel number on it."""
 
 WATCH = 99
 """The number of the channel on which a connection is asked for its exclusive queues."""
+
+SILENCE_S = 0.15
+"""How long nothing comes before it is taken that nothing will."""
+
+GREETINGS = {
+    "connection.start": "connection.start-ok",
+    "connection.tune": "connection.tune-ok",
+    "connection.open-ok": "connection.open",
+}
+"""What a client sends that has been sent the other: `open` tells of itself only by its answer."""
 
 BARRIER = "barrier"
 """A consumer tag that nobody uses: cancelling it changes nothing and is answered behind all that came before."""
@@ -185,6 +195,8 @@ class Execution:
                 before = time.monotonic()
             case "handshake":
                 return self._handshake(step)
+            case "alone":
+                return self._alone(step)
             case "drop":
                 self._drop(step)
             case "raw":
@@ -201,6 +213,8 @@ class Execution:
         transcript = client.open(Account(**{**self._account_fields(), **step["with"]}))
         for received in transcript:
             self._count(received)
+            if received.name in GREETINGS:
+                self._run.count("> " + GREETINGS[received.name])
         if transcript[-1].name == "connection.open-ok":
             client.send(0, "connection.close", {"reply_code": 200, "reply_text": "bye"})
             received = client.receive()
@@ -209,6 +223,45 @@ class Execution:
             transcript.append(received)
         client.drop()
         return {"transcript": [[received.name, handshake_fields(received)] for received in transcript]}
+
+    def _alone(self, step: Step) -> dict[str, Any]:
+        """On a connection for this step only, send what need not be AMQP; write down what comes, and how it ends.
+
+        `after` is the method of the handshake behind which it begins, or "channel.open-ok", or nothing.
+        """
+        client = Client(self._driver.address)
+        after = step.get("after", "channel.open-ok")
+        if after:
+            opened = client.open(Account(**self._account_fields()), after)
+            assert opened[-1].name in {after, "connection.open-ok", "connection.tune"}, opened
+        if after == "channel.open-ok":
+            client.send(1, "channel.open", {})
+            received = client.receive()
+            assert received is not None
+            assert received.name == after, received
+        for sent in step["send"]:
+            client.write(self._raw_bytes(sent))
+        transcript = client.hear_out(SILENCE_S)
+        for received in transcript:
+            self._count(received)
+        ended = client.closed
+        client.drop()
+        return {
+            "transcript": [
+                [received.channel, received.name, handshake_fields(received), content(received)]
+                for received in transcript
+            ],
+            "the broker closed the socket": ended,
+        }
+
+    def _raw_bytes(self, sent: dict[str, Any]) -> bytes:
+        """A method by its name, a frame of any kind by its payload in hexadecimal, or bytes."""
+        if "method" in sent:
+            self._run.count("> " + sent["method"])
+            return frame(1, sent.get("channel", 1), encode_method(sent["method"], sent.get("with", {})))
+        if "kind" in sent:
+            return frame(sent["kind"], sent.get("channel", 1), bytes.fromhex(sent["payload"]))
+        return bytes.fromhex(sent["bytes"]) * sent.get("times", 1)
 
     def _account_fields(self) -> dict[str, str]:
         account = self._driver.account
@@ -274,7 +327,9 @@ class Execution:
         if fields.get("exclusive") and name not in self._counts:
             self.queues[name] = slot.connection
         for argument in ("x-message-ttl", "x-expires"):
-            self._note_expiry(fields["arguments"].get(argument, [None, None])[1])
+            kind, number = fields["arguments"].get(argument, [None, None])
+            if kind in INTEGERS:
+                self._note_expiry(number)
 
     def _note_expiry(self, ms: Any) -> None:
         """A time that a later "wait" has to pass, when it is a short one."""

@@ -205,6 +205,28 @@ MUTANTS = (
         "pass",
         "cancelled-by-the-broker",
     ),
+    Mutant("a user id is the users own", "channel:Channel._check_user", "user_id != user", "False", "user-ids"),
+    Mutant(
+        "the queue declared last is looked for before the channel",
+        "amqp.channel:AmqpChannel._unopened",
+        "not command.queue",
+        "False",
+        "connections-used-wrongly",
+    ),
+    Mutant(
+        "who is not trusted hears nothing",
+        "amqp.lifecycle:Lifecycle.close_by",
+        'before in {"opening", "running"}',
+        "True",
+        "handshakes-gone-wrong",
+    ),
+    Mutant(
+        "properties are read behind the exchange",
+        "amqp.properties:WireProperties.__init__",
+        "if end != len(raw):\n        return",
+        "if end != len(raw):\n        raise _other_header(1)",
+        "malformed-properties",
+    ),
     Mutant("BCC is hidden", "channel:carbon_keys", 'if "BCC" in headers:', "if False:", "copies"),
     Mutant(
         "the channels deliveries go back when it closes",

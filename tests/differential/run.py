@@ -1,9 +1,10 @@
 """Run many programs on RabbitMQ and on the embedded broker, and count what they met.
 
-    python tests/differential/run.py [--programs 2000] [--seed 1] [--save found.json]
+    python tests/differential/run.py [--programs 2000] [--seed 1] [--seconds 300] [--save found.json]
 
 Prints every kind of difference once, then a histogram of methods and reply codes. Ends with 1 when there was a
-difference. With --save the first program of each kind is kept, ready to become a recorded one.
+difference. With --seconds it ends early when they are over. With --save the first program of each kind is kept, ready
+to become a recorded one.
 """
 
 import argparse
@@ -36,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--save", type=Path)
     asked = parser.parse_args()
     reason = absence()
@@ -61,6 +63,8 @@ def main() -> int:
         )
         @given(program=programs)
         def compare(program: Program) -> None:
+            if time.monotonic() - began > asked.seconds:
+                return
             told, runs = compared(program, judge, judged)
             figures.update(programs=1, steps=len(program), runs=len(runs), slow=any(run.slow for run in runs))
             met.update(runs[0].met)

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from pamqp import commands
+from pamqp import base, commands
 
 METHOD, HEADER, BODY, HEARTBEAT, FRAME_END = 1, 2, 3, 8, 0xCE
 
@@ -23,7 +23,24 @@ def _wire_name(command: type) -> str:
     return f"{class_name.lower()}.{dashed.lstrip('-')}"
 
 
-METHODS: dict[str, type] = {_wire_name(command): command for command in commands.INDEX_MAPPING.values()}
+class AccessRequest(base.Frame):
+    """A method of AMQP 0-8 that RabbitMQ still answers."""
+
+    __slots__ = ("realm", "exclusive", "passive", "active", "write", "read")  # noqa: RUF023 - in order
+    index, name, valid_responses = 0x001E000A, "Access.Request", ("Access.RequestOk",)
+    _realm = "shortstr"
+    _exclusive = _passive = _active = _write = _read = "bit"
+
+
+class AccessRequestOk(base.Frame):
+    __slots__ = ("ticket",)
+    index, name, valid_responses = 0x001E000B, "Access.RequestOk", ()
+    _ticket = "short"
+
+
+METHODS: dict[str, type] = {
+    _wire_name(command): command for command in (*commands.INDEX_MAPPING.values(), AccessRequest, AccessRequestOk)
+}
 NAMES = {command.index: name for name, command in METHODS.items()}
 
 

@@ -345,12 +345,16 @@ def test_phraseanet_asks_for_one_token_and_again_after_it_has_expired(play: Any,
     play(main, token_lifetime=60)
 
 
-def test_a_worker_stops_when_its_queue_is_deleted(play: Any, act: Any) -> None:
+def test_a_worker_whose_queue_is_deleted_declares_it_anew_and_goes_on(play: Any, act: Any) -> None:
     async def main(bed: Testbed) -> None:
         await bed.clock.sleep(1)
         bed.broker.core.open_connection().open_channel().queue_delete("assetsIngest")
         bed.broker.pump()
+        await bed.clock.sleep(2)
+        gone = "the broker cancelled the consumer: its queue is gone"
+        assert act.seen(bed).noted("consuming failed") == [{"reason": gone}]
+        await act.hand_over(bed, b"one")
         await bed.clock.sleep(1)
-        assert [task.get_name() for task in bed._spawn._tasks] == []
+        assert [commit.acknowledged for commit in bed.upload.commits] == [True]
 
     play(main)

@@ -78,7 +78,7 @@ async def is_closed(url: str) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="memory and files of a process are read in /proc")
 def test_two_hundred_landscapes_hold_their_own_and_leave_nothing(
-    server: Any, caller: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, caller: Any, when: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
@@ -96,7 +96,11 @@ def test_two_hundred_landscapes_hold_their_own_and_leave_nothing(
             urls = [one[name]["url"] for one in seen[-3:] for name in ("upload", "phraseanet", "auth", "control")]
             assert all(await asyncio.gather(*map(is_closed, urls)))
             assert not list(tmp_path.glob("phrasim-*/landscape-*"))
-            assert open_files(process) <= files
+
+            async def all_are_closed() -> bool:
+                return open_files(process) <= files
+
+            await when(all_are_closed)
             assert memory_kib(process) <= memory * 1.1
 
     with server() as (described, process):
@@ -110,8 +114,9 @@ def test_fifty_landscapes_are_made_at_once(served: Any, caller: Any) -> None:
         assert (await one.suite.control.get("/landscapes")).json() == sorted(
             (answer.json() for answer in made), key=lambda described: int(described["id"])
         )
-        ports = {answer.json()[name]["url"] for answer in made for name in ("upload", "phraseanet", "auth", "control")}
-        assert len(ports) == 200
+        names = ("upload", "phraseanet", "auth", "control", "broker")
+        ports = {answer.json()[name]["url"] for answer in made for name in names}
+        assert len(ports) == 250
         await hand_over(caller, made[7].json(), 8)
 
     served(main)
@@ -212,7 +217,8 @@ def test_a_landscape_whose_beginning_fails_leaves_nothing(served: Any) -> None:
         for _ in range(5):
             answer = await one.suite.control.post("/landscapes", json={"seedData": seed})
             assert answer.status_code == 400
-        assert (len(asyncio.all_tasks()), open_files(os.getpid())) == (tasks, files)
+        assert len(asyncio.all_tasks()) <= tasks
+        assert open_files(os.getpid()) <= files
         assert not list(one.folder.glob("landscape-*"))
         assert (await one.suite.control.get("/landscapes")).json() == []
 

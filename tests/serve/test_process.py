@@ -20,7 +20,7 @@ import pytest
 from phrasim.journal.lines import read_trace
 
 COMMAND = [sys.executable, "-c", "from phrasim.cli import main; main()", "serve"]
-ANY_PORTS = [word for name in ("upload", "phraseanet", "auth", "control") for word in (f"--{name}-port", "0")]
+ANY_PORTS = [word for name in ("upload", "phraseanet", "auth", "control", "amqp") for word in (f"--{name}-port", "0")]
 
 STOP_SECONDS = 3
 """Within this time a server ends, whatever is under way."""

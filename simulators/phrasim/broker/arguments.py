@@ -48,6 +48,10 @@ def read_queue_arguments(arguments: Table, queue: str) -> QueueArguments:
     priorities, a single active consumer, and any queue type but `classic`.
     """
     refusal = _Refusal(arguments, queue)
+    named = arguments.get("x-dead-letter-exchange", "")
+    if not isinstance(named, str):
+        # RabbitMQ's channel looks at this one before the queue looks at any.
+        raise precondition_failed(f"invalid type '{type_word(named)}' for arg 'x-dead-letter-exchange' in {queue}")
     expires_ms = refusal.integer("x-expires", maximum=EXPIRY_MS_MAX)
     if expires_ms == 0:
         raise refusal.of("x-expires", "{value_zero,0}")

@@ -10,6 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from phrasim.broker.errors import (
+    INTERNAL_ERROR,
     NO_ROUTE,
     AmqpChannelError,
     AmqpError,
@@ -49,17 +50,19 @@ class QueueDeclared:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """`basic.get-ok`; `message_count` is how many ready messages are left."""
+    """`basic.get-ok`; `message_count` is how many ready messages are left in the queue of that name."""
 
     delivery_tag: int
     redelivered: bool
     message: Message
     message_count: int
+    queue: str
 
 
 class Connection:
     """A client's connection; channels are numbered from 1. `serial` counts the connections of the broker.
 
+    `user` is the name that the `user_id` of its messages has to be; None where nobody has logged in and any will do.
     `room` is how many bytes of deliveries its wire still takes; without room its consumers have to wait. In-process
     nobody counts, and there is room for ever.
     """
@@ -67,6 +70,7 @@ class Connection:
     def __init__(self, broker: "Broker", serial: int) -> None:
         self.serial = serial
         self.closed = False
+        self.user: str | None = None
         self.room = ROOM_WITHOUT_END
         self.channels: dict[int, Channel] = {}
         self.exclusive_queues: dict[Queue, None] = {}
@@ -202,9 +206,10 @@ class Channel:
             self._broker.expire()
 
     def fail(self, error: AmqpError, class_id: int, method_id: int) -> None:
-        """Close what `error` closes, and note in it which method failed."""
-        error.class_id = class_id
-        error.method_id = method_id
+        """Close what `error` closes, and note in it which method failed, if RabbitMQ would know."""
+        if error.reply_code != INTERNAL_ERROR:
+            error.class_id = class_id
+            error.method_id = method_id
         if isinstance(error, AmqpChannelError):
             self.close()
         else:
@@ -333,8 +338,9 @@ class Channel:
         """Undo `queue_bind`; a binding that is not there is no error. Raises 403 or 405."""
         if queue == "" and routing_key == "":
             routing_key = self._queue_name("")
+        queue = self._queue_name(queue)
         self._broker.check_not_default(exchange)
-        destination = self._broker.queues.get(self._queue_name(queue))
+        destination = self._broker.queues.get(queue)
         if destination is not None:
             self._check_access(destination)
         self._unbind(exchange, destination, routing_key, arguments)
@@ -427,8 +433,8 @@ class Channel:
         """Publish; gives the message as the broker numbers it.
 
         A mandatory message that no queue takes is returned; on a channel in confirm mode a confirm follows, which
-        is negative when a full queue refused the message. Raises 404 for the exchange, 403 when it is internal,
-        406 for a wrong expiration, CC or BCC.
+        is negative when a full queue refused the message. Raises, in this order, 404 for the exchange, 403 when it is
+        internal, 541 for properties that cannot be read, 406 for a wrong user_id, expiration, CC or BCC.
         """
         try:
             broker = self._broker
@@ -437,9 +443,10 @@ class Channel:
             found = broker.exchange(exchange)
             if found.internal:
                 raise access_refused(f"cannot publish to internal {broker.exchange_text(exchange)}")
-            if properties.expiration is None and properties.headers is None:
+            if properties.expiration is None and properties.headers is None and properties.user_id is None:
                 message = Message(body, properties, exchange, routing_key, broker.next_seq())
             else:
+                self._check_user(properties.user_id)
                 ttl_ms = expiration_ms(properties)
                 properties, also = carbon_keys(properties)
                 message = Message(body, properties, exchange, routing_key, broker.next_seq(), ttl_ms, also)
@@ -471,7 +478,7 @@ class Channel:
         self.delivery_tag += 1
         if not no_ack:
             self.unacked[self.delivery_tag] = copy
-        return Fetched(self.delivery_tag, copy.redelivered, copy.message, found.ready_count)
+        return Fetched(self.delivery_tag, copy.redelivered, copy.message, found.ready_count, found.name)
 
     def basic_ack(self, delivery_tag: int = 0, *, multiple: bool = False) -> None:
         """Acknowledge one delivery, or all up to the tag (0: all). Raises 406 for a tag that is not open."""
@@ -609,6 +616,11 @@ class Channel:
         found = self._broker.queue(self._queue_name(queue))
         self._check_access(found)
         return found
+
+    def _check_user(self, user_id: str | None) -> None:
+        user = self.connection.user
+        if user_id is not None and user is not None and user_id != user:
+            raise precondition_failed(f"user_id property set to '{user_id}' but authenticated user was '{user}'")
 
     def _check_access(self, queue: Queue) -> None:
         if queue.owner is not None and queue.owner is not self.connection:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from phrasim.broker.core import Broker
 from phrasim.edge.context import Handled
+from phrasim.edge.edge import Edge
 
 
 class BrokerError(Exception):
@@ -31,12 +33,15 @@ class Consumption(Protocol):
     def __aiter__(self) -> "Consumption": ...
 
     async def __anext__(self) -> Incoming:
-        """Wait for the next delivery; StopAsyncIteration when the queue or the connection is gone."""
+        """Wait for the next delivery; StopAsyncIteration behind `cancel`.
+
+        Raises `BrokerError` when the queue or the connection is gone.
+        """
         ...
 
 
 class BrokerClient(Protocol):
-    """One connection with one channel in confirm mode. Every call raises `BrokerError` where the broker refuses."""
+    """A connection in confirm mode. Every call raises `BrokerError` where the broker refuses or cannot be reached."""
 
     async def declare_exchange(self, name: str, exchange_type: str) -> None:
         """Declare a durable exchange."""
@@ -59,7 +64,7 @@ class BrokerClient(Protocol):
         ...
 
     async def cancel(self) -> None:
-        """Consume no more: the consumption ends behind what was delivered already."""
+        """Consume no more, now and later: the consumption ends behind what was delivered already."""
         ...
 
     async def acknowledge(self, incoming: Incoming) -> None:
@@ -73,3 +78,43 @@ class BrokerClient(Protocol):
     async def close(self) -> None:
         """Leave; what is unacknowledged goes back to its queue."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages of a queue wait, and how many are with consumers."""
+
+    ready: int
+    unacknowledged: int
+
+
+class AnyBroker(Protocol):
+    """The broker of a run, on whichever wire it is reached."""
+
+    @property
+    def core(self) -> Broker | None:
+        """The rules of a simulated one; None where it is real."""
+        ...
+
+    def connect(self, edge: Edge) -> BrokerClient:
+        """A client for the participant of that edge; it connects when it is first used."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody works on a delivery."""
+        ...
+
+    async def queues(self) -> Mapping[str, Depth]:
+        """The queues that are known, by name. Raises `BrokerError` where the broker does not tell."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes of itself: no message expires, none returns from a retry queue."""
+        ...
+
+
+def not_taken(exchange: str, routing_key: str, returned: str | None) -> BrokerError:
+    """What a publisher raises whose message the broker returned for the reason given, or, without one, refused."""
+    reason = returned or "the queue is full"
+    return BrokerError(f"the broker did not take the message for {exchange!r}, {routing_key!r}: {reason}")

@@ -26,7 +26,8 @@ def make_letter(
     """The message to publish to `exchange` when `message` died in `queue` at `time` (UTC, whole seconds).
 
     `routing_key` is the queue's x-dead-letter-routing-key; when None the message keeps all its keys. The x-death
-    that the publisher sent is continued, or, with `honours_client_x_death` off, replaced by the broker's own.
+    that the publisher sent is continued, or, with `honours_client_x_death` off, replaced by the broker's own. Such a
+    broker keeps a record of its own (`mc.erl` of 3.13 and 4), and tells of the last death in three headers more.
     """
     properties = message.properties
     headers = dict(properties.headers or {})
@@ -36,6 +37,10 @@ def make_letter(
         headers["x-first-death-exchange"] = message.exchange
         headers["x-first-death-queue"] = queue
         headers["x-first-death-reason"] = reason
+    if not honours_client_x_death:
+        headers["x-last-death-exchange"] = message.exchange
+        headers["x-last-death-queue"] = queue
+        headers["x-last-death-reason"] = reason
     carbon = headers.get("CC")
     routing_keys = [message.routing_key, *(carbon if isinstance(carbon, list | tuple) else ())]
     death: dict[str, FieldValue] = {

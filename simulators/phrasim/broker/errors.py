@@ -5,6 +5,7 @@ Which of the two an exception is, its class says; the reply text is the one that
 """
 
 NO_ROUTE = (312, "NO_ROUTE")
+INTERNAL_ERROR = 541
 
 
 class AmqpError(Exception):
@@ -30,6 +31,10 @@ class AmqpChannelError(AmqpError):
 
 class AmqpConnectionError(AmqpError):
     """A hard error: the connection is closed with all its channels."""
+
+
+class AmqpUnansweredError(AmqpConnectionError):
+    """A hard error of which the client is not told: RabbitMQ's reader dies of it, and the socket with the reader."""
 
 
 def access_refused(explanation: str) -> AmqpChannelError:
@@ -76,6 +81,6 @@ def not_implemented(explanation: str) -> AmqpConnectionError:
     return AmqpConnectionError(540, f"NOT_IMPLEMENTED - {explanation}")
 
 
-def internal_error(explanation: str) -> AmqpConnectionError:
-    """541: the broker has come to what it cannot do."""
-    return AmqpConnectionError(541, f"INTERNAL_ERROR - {explanation}")
+def internal_error(explanation: str = "") -> AmqpConnectionError:
+    """541: the broker has come to what it cannot do. RabbitMQ gives no explanation, and names no method."""
+    return AmqpConnectionError(INTERNAL_ERROR, f"INTERNAL_ERROR - {explanation}" if explanation else "INTERNAL_ERROR")

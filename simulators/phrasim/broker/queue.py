@@ -338,12 +338,11 @@ class Queue:
         while consumers:
             consumer = consumers[0]
             channel = consumer.channel
-            if channel.connection.room > 0 and (
-                consumer.no_ack
-                or (
-                    (not consumer.prefetch or consumer.outstanding < consumer.prefetch)
-                    and (not channel.prefetch or channel.outstanding < channel.prefetch)
-                )
+            # A limit of the channel that is reached holds back those without acknowledgements too (`rabbit_limiter`).
+            if (
+                channel.connection.room > 0
+                and (not consumer.prefetch or consumer.outstanding < consumer.prefetch)
+                and (not channel.prefetch or channel.outstanding < channel.prefetch)
             ):
                 consumers.rotate(-1)
                 return consumer

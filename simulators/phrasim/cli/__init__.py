@@ -48,6 +48,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow encoding shows an escape, and ends no run
+    # What it logs of a broker that is gone is told by errors and notes, in words for people.
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())
     try:
         with _ended_by_signals():
             app()

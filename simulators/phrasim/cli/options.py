@@ -24,6 +24,15 @@ def _url(name: str, what: str) -> object:
 UploadPort = Annotated[int, _port("upload", "the simulated upload service")]
 PhraseanetPort = Annotated[int, _port("phraseanet", "the simulated Phraseanet")]
 AuthPort = Annotated[int, _port("auth", "the simulated Auth")]
+AmqpPort = Annotated[
+    int | None,
+    typer.Option(
+        "--amqp-port",
+        metavar="PORT",
+        help="The port of the simulated broker; 0 takes any free one.",
+        show_default=False,
+    ),
+]
 ControlPort = Annotated[int, _port("control", "the control API")]
 Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address at which the simulated ones listen.")]
 PublicUrl = Annotated[
@@ -43,6 +52,15 @@ SeedFile = Annotated[
 Upload = Annotated[str | None, _url("upload", "upload service")]
 Phraseanet = Annotated[str | None, _url("phraseanet", "Phraseanet")]
 Auth = Annotated[str | None, _url("auth", "Auth")]
+Broker = Annotated[
+    str | None,
+    typer.Option(
+        "--broker",
+        metavar="URL",
+        help="A real RabbitMQ in the place of the simulated broker: amqp://USER:PASSWORD@HOST/VHOST.",
+        show_default=False,
+    ),
+]
 Ca = Annotated[
     Path | None, typer.Option("--ca", metavar="FILE", help="Trust this CA, too, in the TLS of real participants.")
 ]
@@ -59,15 +77,20 @@ Credential = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `serve` and `run` were both given. `ports` are those of the services and of control, by name."""
+    """What `serve` and `run` were both given. `ports` are those of the services and of control, by name.
+
+    `amqp_port` is the broker's, and says that it is wanted also where phrasim does not play Phraseanet.
+    """
 
     ports: Mapping[str, int]
+    amqp_port: int | None
     host: str
     public_url: Sequence[str]
     tls_cert: Path | None
     tls_key: Path | None
     seed_data: Path | None
     urls: "Mapping[Participant, str | None]"
+    broker: str | None
     ca: Path | None
     insecure: bool
     credential: Sequence[str]
@@ -75,4 +98,4 @@ class Options:
     @property
     def external(self) -> "list[Participant]":
         """The participants that are real ones."""
-        return [name for name, url in self.urls.items() if url]
+        return [*(name for name, url in self.urls.items() if url), *(["broker"] if self.broker else ())]

@@ -28,10 +28,11 @@ Examples:
   phrasim run scenarios/ --trace traces/ --junit report.xml
   phrasim run scenarios/ --wire loopback
   phrasim run push --upload https://upload.example --auth-port 8083 --phraseanet-port 8082 --seed-data users.yaml
+  phrasim run scenarios/ --broker amqp://guest:guest@127.0.0.1/phrasim
 
 With --wire loopback the participants speak over real sockets, in real time. A real participant (--upload, --phraseanet,
---auth) implies it: docs/real-participants.md tells what to set up. What cannot be seen then is unobserved: neither held
-nor broken. The options from --ca on have a meaning on that wire only.
+--auth, --broker) implies it: docs/real-participants.md tells what to set up. What cannot be seen then is unobserved:
+neither held nor broken. The options from --ca on have a meaning on that wire only.
 
 Exit code: 0 every expectation held, 1 one did not, 2 a scenario or the call is wrong, 130 interrupted.
 """
@@ -70,12 +71,14 @@ def run(
     upload: options.Upload = None,
     phraseanet: options.Phraseanet = None,
     auth: options.Auth = None,
+    broker: options.Broker = None,
     ca: options.Ca = None,
     insecure: options.Insecure = False,
     credential: options.Credential = None,
     upload_port: options.UploadPort = 0,
     phraseanet_port: options.PhraseanetPort = 0,
     auth_port: options.AuthPort = 0,
+    amqp_port: options.AmqpPort = None,
     host: options.Host = "127.0.0.1",
     public_url: options.PublicUrl = None,
     tls_cert: options.TlsCert = None,
@@ -91,12 +94,14 @@ def run(
 
     participants = Options(
         ports={"upload": upload_port, "phraseanet": phraseanet_port, "auth": auth_port},
+        amqp_port=amqp_port,
         host=host,
         public_url=public_url or (),
         tls_cert=tls_cert,
         tls_key=tls_key,
         seed_data=seed_data,
         urls={"upload": upload, "phraseanet": phraseanet, "auth": auth},
+        broker=broker,
         ca=ca,
         insecure=insecure,
         credential=credential or (),

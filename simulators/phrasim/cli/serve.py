@@ -10,14 +10,15 @@ import typer
 from phrasim.cli import options
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, Runner
     from socket import socket
 
     from phrasim.cli.serving import Serving
     from phrasim.journal.events import Event, Participant
+    from phrasim.serve.broker import Login
     from phrasim.serve.landscape import Landscape, Plan
 
-_HELP = """Serve the simulated upload service, Phraseanet and Auth on real ports.
+_HELP = """Serve the simulated upload service, Phraseanet, Auth and RabbitMQ on real ports.
 
 They answer until Ctrl-C or SIGTERM. Every arrow is printed as it happens; the control port (openapi/control.yaml) tells
 the state, begins anew, polls, strikes faults and opens further landscapes.
@@ -28,11 +29,13 @@ Examples:
   phrasim serve --mode pull --interval "2 s" --seed-data users.yaml --trace served.jsonl
   phrasim serve --upload-port 0 --phraseanet-port 0 --auth-port 0 --control-port 0 --print json
   phrasim serve --only upload --phraseanet https://dam.example --auth https://auth.example --credential client.id=dam
+  phrasim serve --only broker --amqp-port 5673
+  phrasim serve --broker amqp://guest:guest@127.0.0.1/phrasim
 
 Exit code: 0 ended as it was told to, 2 the call or what it names is wrong.
 """
 
-_SERVICES = "upload, phraseanet, auth"
+_PLAYED = "upload, phraseanet, auth, broker"
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +48,17 @@ def serve(
     phraseanet_port: options.PhraseanetPort = 8082,
     auth_port: options.AuthPort = 8083,
     control_port: options.ControlPort = 8080,
+    amqp_port: options.AmqpPort = None,
+    amqp_login: Annotated[
+        str, typer.Option("--amqp-login", metavar="USER:PASSWORD", help="Who may use the simulated broker.")
+    ] = "guest:guest",
+    amqp_vhost: Annotated[
+        str, typer.Option("--amqp-vhost", metavar="NAME", help="The virtual host of the simulated broker.")
+    ] = "/",
+    broker_version: Annotated[
+        Literal["3", "4"],
+        typer.Option("--broker-version", help="Which RabbitMQ it is; 4 ignores an x-death that a publisher sends."),
+    ] = "3",
     host: options.Host = "127.0.0.1",
     public_url: options.PublicUrl = None,
     tls_cert: options.TlsCert = None,
@@ -57,12 +71,13 @@ def serve(
         str | None, typer.Option("--interval", metavar="TIME", help="Between two polls, such as '5 s' or '500 ms'.")
     ] = None,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="NAMES", help=f"Play these alone, of {_SERVICES}; with commas.")
+        str | None, typer.Option("--only", metavar="NAMES", help=f"Play these alone, of {_PLAYED}; with commas.")
     ] = None,
     seed_data: options.SeedFile = None,
     upload: options.Upload = None,
     phraseanet: options.Phraseanet = None,
     auth: options.Auth = None,
+    broker: options.Broker = None,
     ca: options.Ca = None,
     insecure: options.Insecure = False,
     credential: options.Credential = None,
@@ -78,25 +93,32 @@ def serve(
     ] = "text",
 ) -> None:
     """Serve the simulators."""
+    from phrasim.broker.amqp.url import PORT as AMQP_PORT
     from phrasim.cli.serving import Serving
     from phrasim.testbed import Setting
 
-    setting = Setting(mode=mode, poll_interval=None if interval is None else _interval(interval))
+    setting = Setting(
+        mode=mode, poll_interval=None if interval is None else _interval(interval), broker_version=broker_version
+    )
     serving = Serving(
         options.Options(
             ports={"upload": upload_port, "phraseanet": phraseanet_port, "auth": auth_port, "control": control_port},
+            amqp_port=amqp_port,
             host=host,
             public_url=public_url or (),
             tls_cert=tls_cert,
             tls_key=tls_key,
             seed_data=seed_data,
             urls={"upload": upload, "phraseanet": phraseanet, "auth": auth},
+            broker=broker,
             ca=ca,
             insecure=insecure,
             credential=credential or (),
         ),
         setting,
         None if only is None else _only(only),
+        amqp_port=AMQP_PORT,
+        login=_login(amqp_login, amqp_vhost),
     )
     _run(serving, host, trace, show_tokens=show_tokens, print_as=print_as)
 
@@ -105,11 +127,9 @@ def _run(
     serving: "Serving", host: str, trace: Path | None, *, show_tokens: bool, print_as: Literal["text", "json"]
 ) -> None:
     """Serve until a signal comes."""
-    import asyncio
     import signal
 
-    import uvloop
-
+    from phrasim.broker.client import BrokerError
     from phrasim.cli.output import fail, print_line, warn
     from phrasim.report.landscape import landscape_json, landscape_lines
     from phrasim.serve.process import END_SIGNALS, serve_until_told
@@ -117,15 +137,14 @@ def _run(
 
     plan = serving.plan
     listeners = serving.listeners("control")
-    if plan.external.urls:
+    if plan.external.urls or plan.external.broker:
         serving.preflight()
     for absence in serving.absences():
         warn(absence)
 
     with (
         _closing(listeners.values()),
-        _storage() as storage,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        _storage_and_loop() as (storage, runner),
         _stream(trace, plan, runner.get_loop(), show_tokens=show_tokens) as traced,
     ):
 
@@ -145,6 +164,8 @@ def _run(
             runner.run(serve_until_told(plan, listeners, storage, host, ready))
         except SeedError as error:
             fail(str(error))
+        except BrokerError as error:
+            fail(f"broker: {error}; phrasim cannot serve Phraseanet without it")
         # All that is left is to clear up, and an impatient second signal must not keep the process from that.
         signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
 
@@ -170,22 +191,25 @@ def _closing(listeners: "Iterable[socket]") -> Iterator[None]:
 
 
 @contextmanager
-def _storage() -> Iterator[Path]:
-    """A folder for files, which is gone at the end."""
+def _storage_and_loop() -> Iterator[tuple[Path, "Runner"]]:
+    """A folder for files, which is gone at the end, and what runs the event loop."""
+    import asyncio
     import signal
     import tempfile
 
+    import uvloop
+
     from phrasim.serve.process import END_SIGNALS
 
-    # A signal between the making of the folder and the block that removes it would leave the folder behind.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
-    try:
-        with tempfile.TemporaryDirectory(prefix="phrasim-") as folder:
+    with ExitStack() as stack:
+        # A signal between the making of one of them and the block that ends it would leave it behind.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="phrasim-"))
+            runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            yield Path(folder)
-    except OSError:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        raise
+        yield Path(folder), runner
 
 
 @contextmanager
@@ -230,11 +254,24 @@ def _interval(written: str) -> float:
 def _only(written: str) -> "list[Participant]":
     """The services of `upload,auth`; ends the command for others."""
     from phrasim.cli.output import fail
-    from phrasim.testbed import SERVICES
+    from phrasim.testbed import PLAYABLE
 
     named = [one.strip() for one in written.split(",")]
-    chosen = [service for service in SERVICES if service in named]
-    unknown = [one for one in named if one not in SERVICES]
+    chosen = [one for one in PLAYABLE if one in named]
+    unknown = [one for one in named if one not in PLAYABLE]
     if unknown:
-        fail(f"--only: {unknown[0]!r} is no service that phrasim plays; it plays {_SERVICES}")
+        fail(f"--only: {unknown[0]!r} is no participant that phrasim plays; it plays {_PLAYED}")
     return chosen
+
+
+def _login(written: str, vhost: str) -> "Login":
+    """User and password of `guest:guest`; ends the command for what is none."""
+    from phrasim.cli.output import fail
+    from phrasim.serve.broker import OWN_USER, Login
+
+    user, colon, password = written.partition(":")
+    if not (user and colon and password):
+        fail("--amqp-login: write USER:PASSWORD, such as guest:guest")
+    if user == OWN_USER:
+        fail(f"--amqp-login: {OWN_USER!r} is the user of the simulated Phraseanet; choose another")
+    return Login(user, password, vhost)

@@ -8,10 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from phrasim.auth.state import Client, User
+from phrasim.broker.amqp.external import hold_unused
+from phrasim.broker.amqp.url import BrokerUrlError, broker_url
+from phrasim.broker.client import BrokerError
 from phrasim.cli.options import Options
 from phrasim.cli.output import fail, print_line, warn
-from phrasim.documents import DocumentError
+from phrasim.documents import DocumentError, messages
 from phrasim.journal.events import Participant
+from phrasim.serve.broker import GUEST, Login, external_connector, preflight_broker
 from phrasim.serve.credentials import Credentials, CredentialsError, credentials_file, missing, read_credentials
 from phrasim.serve.external import External, ExternalError, Preflight, preflight
 from phrasim.serve.landscape import Plan, Tls
@@ -28,23 +32,41 @@ _WORKER_NEEDS = {
 
 
 class Serving:
-    """A plan and its ports. Whatever of the options cannot be used ends the command."""
+    """A plan and its ports. Whatever of the options cannot be used ends the command.
 
-    def __init__(self, options: Options, setting: Setting, only: Sequence[Participant] | None = None) -> None:
+    `amqp_port` is the broker's where the options name none, `login` how others use it.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        setting: Setting,
+        only: Sequence[Participant] | None = None,
+        amqp_port: int = 0,
+        login: Login = GUEST,
+    ) -> None:
         self._options = options
+        self._amqp_port = amqp_port if options.amqp_port is None else options.amqp_port
+        self._only = only
         try:
-            external = External({name: url for name, url in options.urls.items() if url}, options.ca, options.insecure)
+            external = External(
+                urls={name: url for name, url in options.urls.items() if url},
+                broker=None if options.broker is None else broker_url(options.broker),
+                ca=options.ca,
+                insecure=options.insecure,
+            )
             self.credentials = read_credentials(options.credential, os.environ, credentials_file(Path()))
             self.plan = Plan(
                 setting=replace(setting, phraseanet_token=self.credentials.phraseanet_token),
-                played=_played(external, only),
+                played=_played(external, only, amqp_port=options.amqp_port),
                 external=external,
                 public_urls=_public_urls(options.public_url),
                 tls=_tls(options),
+                login=login,
                 seed=SeedData() if options.seed_data is None else read_seed_data(options.seed_data),
                 accounts=_accounts(self.credentials) if "auth" in external.urls else None,
             )
-        except (ExternalError, CredentialsError, SeedDataError, DocumentError, TlsError) as error:
+        except (ExternalError, BrokerUrlError, CredentialsError, SeedDataError, DocumentError, TlsError) as error:
             fail(str(error))
         if "auth" in external.urls and "phraseanet" in self.plan.played:
             self.need(_WORKER_NEEDS)
@@ -60,9 +82,17 @@ class Serving:
         if problem is not None:
             fail(problem)
 
+    @property
+    def _listens_for_amqp(self) -> bool:
+        """Whether others reach the broker: where Phraseanet is all that they want, it keeps its broker to itself."""
+        return self._only is None or "broker" in self._only
+
     def listeners(self, *besides: str) -> dict[str, socket.socket]:
-        """A bound socket for each service that is played, and for what is wanted `besides`; ends the command."""
-        wanted = {name: (self._options.ports[name], f"--{name}-port") for name in (*self.plan.played, *besides)}
+        """A bound socket for each participant that is played, and for what is wanted `besides`; ends the command."""
+        ports = {name: (port, f"--{name}-port") for name, port in self._options.ports.items()}
+        ports["broker"] = (self._amqp_port, "--amqp-port")
+        names = [name for name in self.plan.played if name != "broker" or self._listens_for_amqp]
+        wanted = {name: ports[name] for name in (*names, *besides)}
         try:
             return bind_all(self._options.host, wanted)
         except PortError as error:
@@ -79,11 +109,18 @@ class Serving:
         unreachable = [one.text for one in found if not one.reachable]
         if unreachable:
             fail(f"{'; '.join(unreachable)}; nothing was played")
+        if self.plan.external.broker is not None:
+            try:
+                asyncio.run(hold_unused(external_connector(self.plan.external), messages()))
+            except BrokerError as error:
+                fail(f"broker: {error}; nothing was played")
         for one in found:
             print_line("aside", one.text)
 
     def _checked(self) -> list[Preflight]:
-        return asyncio.run(preflight(self.plan.external))
+        external = self.plan.external
+        found = asyncio.run(preflight(external))
+        return found if external.broker is None else [*found, asyncio.run(preflight_broker(external))]
 
     def absences(self) -> list[str]:
         """What will not work, since nobody plays a participant that somebody else here needs."""
@@ -102,11 +139,21 @@ class Serving:
         ]
 
 
-def _played(external: External, only: Sequence[Participant] | None) -> tuple[Participant, ...]:
+def _played(external: External, only: Sequence[Participant] | None, amqp_port: int | None) -> tuple[Participant, ...]:
+    """Who is played: without `only` all who are not real; the broker where Phraseanet is, or where it is asked for."""
+    real = (*external.urls, *(("broker",) if external.broker else ()))
     for name in only or ():
-        if name in external.urls:
+        if name in real:
             fail(f"--only says that {name} is simulated, and --{name} that there is a real one; leave one of them out")
-    return tuple(name for name in SERVICES if name not in external.urls and (only is None or name in only))
+    played = [name for name in SERVICES if name not in real and (only is None or name in only)]
+    if external.broker is not None:
+        if amqp_port is not None:
+            fail("--amqp-port is for a simulated broker, and --broker says that there is a real one; leave one out")
+        if "phraseanet" not in played:
+            fail("--broker is the broker of the simulated Phraseanet, which is not played; leave it out")
+    elif "phraseanet" in played or (amqp_port is not None if only is None else "broker" in only):
+        played.append("broker")
+    return tuple(played)
 
 
 def _public_urls(written: Sequence[str]) -> dict[Participant, str]:

@@ -24,6 +24,7 @@ def chosen_wire(asked: "WireName | None", options: Options) -> "WireName":
     if asked == "loopback" or real:
         return "loopback"
     needing: dict[str, object] = {f"--{name}-port": port for name, port in options.ports.items()}
+    needing |= {"--amqp-port": options.amqp_port is not None}
     needing |= {"--public-url": options.public_url, "--tls-cert": options.tls_cert, "--tls-key": options.tls_key}
     needing |= {"--seed-data": options.seed_data, "--host": options.host != "127.0.0.1", "--ca": options.ca}
     needing |= {"--insecure": options.insecure, "--credential": options.credential}
@@ -37,9 +38,9 @@ def playable(
     plays: "Sequence[tuple[Scenario, Play]]", wire: "WireName", options: Options, *, several: bool
 ) -> "list[tuple[Scenario, Play]]":
     """The plays that can be played so; of several the others are told, a single one ends the command."""
-    from phrasim.testbed.network import with_broker
+    from phrasim.testbed.network import real_ones
 
-    external = frozenset(with_broker(options.external))
+    external = frozenset(real_ones(options.external, ["broker"] if options.amqp_port is not None else []))
     found = []
     for scenario, play in plays:
         why = unplayable(scenario, wire, external)
@@ -60,6 +61,7 @@ def player_on(wire: "WireName", options: Options, plays: "Sequence[tuple[Scenari
         from phrasim.scenario.runner import play_in_process
 
         return play_in_process
+    from phrasim.broker.client import BrokerError
     from phrasim.cli.serving import Serving
     from phrasim.scenario.loopback import play_on_loopback
     from phrasim.testbed import Setting, seeded, unguessable
@@ -74,7 +76,7 @@ def player_on(wire: "WireName", options: Options, plays: "Sequence[tuple[Scenari
         chance = unguessable if options.external else seeded(play.seed)
         try:
             return play_on_loopback(scenario, play, replace(serving.plan, chance=chance), serving.listeners, listen)
-        except SeedError as error:
+        except (SeedError, BrokerError) as error:
             fail(str(error))
 
     return played

@@ -9,9 +9,13 @@ import re
 from collections import OrderedDict
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
 
 PENDING_MAX = 10_000
 """Messages on their way that are remembered; the oldest is forgotten first (its receiver then is a stranger to it)."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -37,7 +41,7 @@ class Correlation:
 
     def announce(self, traceparent: str, message_id: str) -> None:
         """A message with this `traceparent` is on its way."""
-        _remember(self._sent, traceparent, message_id)
+        remember(self._sent, traceparent, message_id)
 
     def arrived(self, traceparent: str | None) -> str | None:
         """The id of the message that bears `traceparent`; None for a stranger's."""
@@ -49,7 +53,7 @@ class Correlation:
 
     def answered(self, request_id: str, response_id: str) -> None:
         """The request is answered by that response."""
-        _remember(self._replies, request_id, response_id)
+        remember(self._replies, request_id, response_id)
 
     def reply(self, request_id: str) -> str | None:
         """The id of the response that answers the request, if it was observed."""
@@ -81,6 +85,13 @@ class Tracer:
         self.correlation.announce(traceparent, message_id)
         return traceparent
 
+    def passed_on(self, message_id: str, traceparent: str | None) -> str:
+        """A new `traceparent` for a message that goes on in the trace of another, announced to the receiver."""
+        trace_id = self.handling(message_id, traceparent).trace_id
+        passed = f"00-{trace_id}-{self._chance.getrandbits(64) or 1:016x}-01"
+        self.correlation.announce(passed, message_id)
+        return passed
+
     def working_on(self) -> str | None:
         """The id of the message that the running task is working on."""
         working_on = handled.get()
@@ -98,7 +109,8 @@ class Tracer:
         return f"{self._chance.getrandbits(128) or 1:032x}"
 
 
-def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
+def remember(memory: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Keep a value in a memory that forgets the oldest beyond `PENDING_MAX`."""
     memory[key] = value
     if len(memory) > PENDING_MAX:
         memory.popitem(last=False)

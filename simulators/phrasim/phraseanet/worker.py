@@ -8,12 +8,16 @@ import httpx
 import msgspec
 
 from phrasim.broker.client import BrokerError, Incoming
+from phrasim.clock import Clock
 from phrasim.documents import Messages
 from phrasim.edge.context import handled
 from phrasim.phraseanet.credentials import ClientToken, TokenRefused
 from phrasim.phraseanet.queue import MAIN, IngestQueue
 from phrasim.phraseanet.state import PhraseanetState, Record
 from phrasim.phraseanet.wire import Handover, from_message
+
+RECONNECT_SECONDS = 1.0
+"""How long the worker waits for a broker that is gone, before it tries again."""
 
 
 class WorkFailed(Exception):
@@ -37,6 +41,7 @@ class Worker:
         auth: httpx.AsyncClient,
         token: ClientToken,
         executions_max: int,
+        clock: Clock,
         note: Callable[..., None],
     ) -> None:
         self._state = state
@@ -47,22 +52,41 @@ class Worker:
         self._auth = auth
         self._token = token
         self._executions_max = executions_max
+        self._clock = clock
         self._note = note
 
     async def run(self) -> None:
-        """Work until it is stopped or the queue is gone.
+        """Work until it is stopped. Where the broker or the queue is gone it declares all anew, and goes on.
 
         A delivery is acknowledged only when its work is done or handed on (A34).
         """
-        async for incoming in await self._queue.consume():
-            handled.set(incoming.handled)
+        declared = True
+        while True:
             try:
-                await self._work(incoming)
-            except (WorkFailed, TokenRefused, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-                # The last two: a base URL or a token of the notification's that no request can hold.
-                await self._fail(incoming, f"{type(error).__name__}: {error}")
+                if not declared:
+                    await self._queue.declare()
+                    declared = True
+                async for incoming in await self._queue.consume():
+                    await self._take(incoming)
+            except BrokerError as error:
+                if declared:
+                    # Why the broker is gone is noted; that it still is, need not be.
+                    self._note("consuming failed", reason=str(error))
+                declared = False
             else:
-                await self._queue.done(incoming)
+                return
+            await self._clock.sleep(RECONNECT_SECONDS)
+
+    async def _take(self, incoming: Incoming) -> None:
+        """One execution of the work, and what becomes of its delivery."""
+        handled.set(incoming.handled)
+        try:
+            await self._work(incoming)
+        except (WorkFailed, TokenRefused, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            # The last two: a base URL or a token of the notification's that no request can hold.
+            await self._fail(incoming, f"{type(error).__name__}: {error}")
+        else:
+            await self._queue.done(incoming)
 
     async def _fail(self, incoming: Incoming, reason: str) -> None:
         execution = self._queue.executions(incoming)

@@ -17,7 +17,8 @@ from phrasim.serve.control import control_app
 from phrasim.serve.landscape import CONTROL, Landscape, Plan, open_landscape
 from phrasim.serve.sockets import bind_all
 from phrasim.serve.state import state_of
-from phrasim.testbed import SERVICES, Testbed, seeded
+from phrasim.testbed import PLAYABLE, SERVICES, Testbed, seeded
+from phrasim.testbed.network import real_ones
 
 _Result = TypeVar("_Result")
 
@@ -68,7 +69,7 @@ class Server(View):
 
     def state(self) -> dict[str, Any]:
         """All that the participants hold, as the control API tells it (`getState`)."""
-        return self._look(lambda: state_of(self._landscape))
+        return self._thread.run(state_of(self._landscape))
 
     def reset(self) -> None:
         """Begin anew: URLs, users, clients and their tokens stay, all else is forgotten."""
@@ -106,7 +107,7 @@ def open_server_thread() -> Iterator[ServerThread]:
 @contextlib.contextmanager
 def open_server(thread: ServerThread, asked: Asked) -> Iterator[Server]:
     """A landscape on free ports, until the block ends. Raises, at the end, what made a simulator fail."""
-    played = tuple(name for name in SERVICES if name != asked.plays)
+    played = tuple(name for name in PLAYABLE if name not in real_ones((asked.plays,) if asked.plays else (), ()))
     plan = Plan(setting=asked.setting, played=played, chance=seeded(asked.seed))
     with tempfile.TemporaryDirectory(prefix="phrasim-") as storage:
         held = thread.run(Held.opened(_open(plan, Path(storage)), "the landscape"))

@@ -28,7 +28,7 @@ from phrasim.pytest_plugin.marker import Asked
 from phrasim.scenario.exchanges import Exchange, Exchanges
 from phrasim.scenario.model import WireName
 from phrasim.testbed import Testbed
-from phrasim.testbed.network import with_broker
+from phrasim.testbed.network import real_ones
 from phrasim.testbed.seed import SeedCommit, SeedFile
 from phrasim.testbed.seeding import seed_commits
 from phrasim.upload.state import Asset, Commit
@@ -78,7 +78,7 @@ class View(ABC):
         self._asked = asked
         self._wire: WireName = wire
         self._setting = asked.setting
-        self._external: tuple[Participant, ...] = with_broker((asked.plays,) if asked.plays else ())
+        self._external: tuple[Participant, ...] = real_ones((asked.plays,) if asked.plays else (), ())
         self._exchanges = Exchanges()
         self._happened = asyncio.Event()
         self._client_tokens: dict[str, str] = {}
@@ -124,12 +124,13 @@ class View(ABC):
     @property
     def queues(self) -> Mapping[str, Queue]:
         """The queues of the broker, by name."""
-        return self._look(
-            lambda: {
-                name: Queue(queue.ready_count, queue.unacked_count)
-                for name, queue in self._testbed.broker.core.queues.items()
-            }
-        )
+
+        def depths() -> dict[str, Queue]:
+            core = self._testbed.broker.core
+            assert core is not None, "the broker of a test is simulated"
+            return {name: Queue(queue.ready_count, queue.unacked_count) for name, queue in core.queues.items()}
+
+        return self._look(depths)
 
     @property
     def events(self) -> list[Event]:

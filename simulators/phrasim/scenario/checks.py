@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from phrasim.broker.client import Depth
 from phrasim.documents import Messages, messages, operations
 from phrasim.documents.specification import Operation, essence
 from phrasim.journal.account import account
@@ -34,11 +35,14 @@ from phrasim.scenario.model import Scenario
 from phrasim.testbed import Testbed
 
 
-def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Iterable[Verdict]:
+def judge(
+    scenario: Scenario, testbed: Testbed, files: Sequence[RunFile], depths: Mapping[str, Depth] | str
+) -> Iterable[Verdict]:
     """The verdict on each expectation of the scenario, and on what is expected of every run.
 
-    With external participants some expectations are `unobserved`; others are judged by what passed the edges. Raises
-    `DocumentError` where the scenario's document cannot be read.
+    `depths` are those of the broker's queues at the end, or why it does not tell. With external participants some
+    expectations are `unobserved`; others are judged by what passed the edges. Raises `DocumentError` where the
+    scenario's document cannot be read.
     """
     expect, events, external = scenario.expect, testbed.journal.events, testbed.network.external
     yield messages_as_specified(events, testbed.setting.profile)
@@ -59,7 +63,7 @@ def judge(scenario: Scenario, testbed: Testbed, files: Sequence[RunFile]) -> Ite
     if expect.executions is not None:
         yield executions(testbed, expect.executions)
     if expect.queues:
-        yield queues(testbed, expect.queues)
+        yield queues(testbed, expect.queues, depths)
     if expect.refusals:
         yield from refusals(events, expect.refusals, external)
 
@@ -145,18 +149,20 @@ def commits(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
 
 def executions(testbed: Testbed, expected: int) -> Verdict:
     """How often the work was begun: once for each delivery."""
-    if "broker" in testbed.network.external:
+    if {"phraseanet", "broker"} <= set(testbed.network.external):
         return _unobserved(f"executions of the work: {expected}", "Phraseanet and its broker are external")
     deliveries = sum(isinstance(message, Delivery) for message in seen_messages(testbed.journal.events))
     return _equal("executions of the work", expected, deliveries)
 
 
-def queues(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
-    """How many messages lie in each queue, those that somebody works on included."""
-    if "broker" in testbed.network.external:
-        told = ", ".join(f"{name} {number}" for name, number in expected.items())
+def queues(testbed: Testbed, expected: Mapping[str, int], depths: Mapping[str, Depth] | str) -> Verdict:
+    """How many messages lie in each queue, those that somebody works on included; `depths` may say why nobody knows."""
+    told = ", ".join(f"{name} {number}" for name, number in expected.items())
+    if {"phraseanet", "broker"} <= set(testbed.network.external):
         return _unobserved(f"queues: {told}", "the broker is Phraseanet's, which is external")
-    found = {name: queue.ready_count + queue.unacked_count for name, queue in testbed.broker.core.queues.items()}
+    if isinstance(depths, str):
+        return Verdict(f"queues: {told}", "broken", (f"the broker does not tell: {depths}",))
+    found = {name: depth.ready + depth.unacknowledged for name, depth in depths.items()}
     return _counts("queues", expected, found)
 
 

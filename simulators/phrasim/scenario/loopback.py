@@ -4,20 +4,22 @@ import asyncio
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import uvloop
 
+from phrasim.broker.amqp.external import borrowed
+from phrasim.documents import messages
 from phrasim.journal.events import Event
 from phrasim.scenario.events import Outcome
 from phrasim.scenario.exchanges import Exchanges
 from phrasim.scenario.model import Scenario
 from phrasim.scenario.runner import Listener, Play, Run, setting_of
+from phrasim.serve.broker import external_connector
 from phrasim.serve.landscape import Plan, open_landscape
 from phrasim.testbed import Testbed
-from phrasim.testbed.network import with_broker
 
 QUIET_SECONDS = 0.1
 """For so long nothing may happen before a run counts as over: far longer than anything of it takes in one process."""
@@ -45,7 +47,7 @@ def play_on_loopback(
     """Play a scenario by `plan`, whose setting the scenario says, on the sockets that `listeners` binds.
 
     Raises what `play_in_process` does, `PortError` where a port cannot be had, `SeedError` where the seed data does
-    not fit.
+    not fit, `BrokerError` where a real broker cannot be used.
     """
     setting = replace(setting_of(scenario, play.seed), phraseanet_token=plan.setting.phraseanet_token)
     plan = replace(plan, setting=setting, events_max=None)  # it is judged by all of its events
@@ -53,7 +55,7 @@ def play_on_loopback(
         bound = listeners()
         for listener in bound.values():
             ending.callback(listener.close)
-        run = Run(scenario, play, "loopback", with_broker(plan.external.urls), listen)
+        run = Run(scenario, play, "loopback", plan.real, listen)
         storage = ending.enter_context(tempfile.TemporaryDirectory(prefix="phrasim-"))
         runner = ending.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(run.main(_opened(plan, bound, Path(storage)), _until_quiet))
@@ -62,7 +64,10 @@ def play_on_loopback(
 
 @asynccontextmanager
 async def _opened(plan: Plan, listeners: Mapping[str, socket.socket], storage: Path) -> AsyncIterator[Testbed]:
-    async with open_landscape(plan, listeners, storage) as landscape:
+    async with AsyncExitStack() as ending:
+        if plan.external.broker is not None:
+            await ending.enter_async_context(borrowed(external_connector(plan.external), messages()))
+        landscape = await ending.enter_async_context(open_landscape(plan, listeners, storage))
         yield landscape.testbed
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from phrasim import __version__
+from phrasim.broker.client import BrokerError, Depth
 from phrasim.clock import SimulationError, run_simulated
 from phrasim.documents import operations, scenarios_folder
 from phrasim.journal.events import Event, Header, Participant
@@ -131,7 +132,7 @@ class Run:
             if failed is not None:
                 self.judged(failed)
             if self._judged:
-                for verdict in judge(self._scenario, testbed, self._files):
+                for verdict in judge(self._scenario, testbed, self._files, await _depths(testbed)):
                     self.judged(verdict)
 
     def ended(self) -> Outcome:
@@ -224,6 +225,14 @@ class Run:
 
     def _successes(self, operation_id: str) -> list[Exchange]:
         return [one for one in self._exchanges.ended if one.request.operation_id == operation_id and one.succeeded]
+
+
+async def _depths(testbed: Testbed) -> Mapping[str, Depth] | str:
+    """How full the broker's queues are, or why it does not tell."""
+    try:
+        return await testbed.broker.queues()
+    except BrokerError as error:
+        return str(error)
 
 
 def _bearing(caller: TokenBearer, token: object) -> dict[str, str]:

@@ -70,7 +70,7 @@ class ControlRoutes:
 
     async def get_state(self, _call: Call) -> ASGIApp:
         """`GET /_phrasim/state`."""
-        return json_answer(state_of(self._landscape))
+        return json_answer(await state_of(self._landscape))
 
     async def get_journal(self, call: Call) -> ASGIApp:
         """`GET /_phrasim/journal`: secrets are redacted, as in a trace."""
@@ -185,8 +185,7 @@ class LandscapeRoutes:
         )
         try:
             seed = seed_data_of(asked["seedData"]) if "seedData" in asked else SeedData()
-            # A public URL leads to the first landscape: what it promises of the others would not hold.
-            plan = replace(self._first.plan, setting=setting, seed=seed, public_urls={})
+            plan = self._first.plan.further(setting, seed)
             name, made = await self._landscapes.create(plan)
         except (SeedDataError, SeedError) as error:
             raise Refusal(400, f"seedData: {error}") from error

@@ -12,12 +12,13 @@ from types import MappingProxyType
 import httpx
 
 from phrasim import __version__
+from phrasim.broker.amqp.url import BrokerUrl
 from phrasim.journal.events import Participant
 from phrasim.serve.sockets import PORT_MAX
 from phrasim.serve.tls import TlsError, external_client_context
 
 CAN_BE_EXTERNAL: tuple[Participant, ...] = ("upload", "phraseanet", "auth")
-"""The participants that a URL can stand for."""
+"""The services that a URL can stand for."""
 PREFLIGHT_SECONDS = 5.0
 """How long each external participant is given to answer before a run."""
 
@@ -33,15 +34,16 @@ class ExternalError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """Base URLs of the external participants, in the order of `CAN_BE_EXTERNAL` and without a slash at the end.
+    """Base URLs of the external services, in the order of `CAN_BE_EXTERNAL` and without a slash at the end.
 
-    `ca` is a PEM file of further certificate authorities; with `insecure` no certificate is verified and `ca` has no
-    meaning. Raises `ExternalError`.
+    `broker` is a real broker in the place of the simulated one. `ca` is a PEM file of further certificate authorities;
+    with `insecure` no certificate is verified and `ca` has no meaning. Raises `ExternalError`.
     """
 
     urls: Mapping[Participant, str]
     ca: Path | None = None
     insecure: bool = False
+    broker: BrokerUrl | None = None
 
     def __post_init__(self) -> None:
         """Check the URLs and bring them into their form."""
@@ -63,9 +65,10 @@ class Preflight:
 
 
 async def preflight(external: External, seconds: float = PREFLIGHT_SECONDS) -> list[Preflight]:
-    """Ask every external participant for `GET /` below its base URL, all at once and without credentials.
+    """Ask every external service for `GET /` below its base URL, all at once and without credentials.
 
-    Whatever HTTP status comes back, it is reachable. Never raises; in the order of `CAN_BE_EXTERNAL`.
+    Whatever HTTP status comes back, it is reachable. Never raises; in the order of `CAN_BE_EXTERNAL`. A real broker is
+    asked by `preflight_broker`.
     """
     try:
         context: ssl.SSLContext | TlsError = _context(external)

@@ -19,6 +19,7 @@ from phrasim.clock import Clock
 from phrasim.journal.events import Participant
 from phrasim.journal.recorder import JOURNAL_EVENTS_MAX
 from phrasim.phraseanet.poller import PollFailed
+from phrasim.serve.broker import GUEST, BrokerSide, Login
 from phrasim.serve.entrance import BegunAnew, Entrance
 from phrasim.serve.external import External
 from phrasim.serve.server import HttpServer
@@ -26,6 +27,7 @@ from phrasim.serve.sockets import is_loopback, url_of
 from phrasim.serve.tls import external_client_context
 from phrasim.serve.transport import SocketTransport
 from phrasim.testbed import (
+    PLAYABLE,
     SERVICES,
     Accounts,
     Addressing,
@@ -39,7 +41,7 @@ from phrasim.testbed import (
     unguessable,
 )
 from phrasim.testbed.accounts import new_client, new_user
-from phrasim.testbed.network import Chance
+from phrasim.testbed.network import Chance, real_ones
 from phrasim.testbed.seeding import SeedError, hold_to_landscape, seed_commits
 from phrasim.upload.state import Commit
 
@@ -51,6 +53,9 @@ WORK_STOP_SECONDS = 0.5
 
 HTTP_STOP_SECONDS = 0.5
 """How long requests may still take after that: all in all a server ends within three seconds."""
+
+BROKER_STOP_SECONDS = 0.5
+"""How long clients of the broker may take to leave, once they are told that it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +70,37 @@ class Tls:
 class Plan:
     """What is to be served.
 
-    `played` are the services that phrasim plays. `accounts` are taken from `seed` and drawn unless they are given, as
-    those of an external Auth have to be. `events_max` bounds the journal; None keeps all of it.
+    `played` are the participants that phrasim plays; `login` is how others use its broker. `accounts` are taken from
+    `seed` and drawn unless they are given, as those of an external Auth have to be. `events_max` bounds the journal;
+    None keeps all of it.
     """
 
     setting: Setting = field(default_factory=Setting)
-    played: tuple[Participant, ...] = SERVICES
+    played: tuple[Participant, ...] = PLAYABLE
     external: External = field(default_factory=lambda: External({}))
     public_urls: Mapping[Participant, str] = field(default_factory=dict)
     tls: Tls | None = None
+    login: Login = GUEST
     seed: SeedData = field(default_factory=SeedData)
     accounts: Accounts | None = None
     chance: Chance = unguessable
     events_max: int | None = JOURNAL_EVENTS_MAX
+
+    @property
+    def real(self) -> tuple[Participant, ...]:
+        """The participants that are real ones."""
+        external = (*self.external.urls, *(("broker",) if self.external.broker else ()))
+        return real_ones(external, self.played)
+
+    def further(self, setting: Setting, seed: SeedData) -> "Plan":
+        """The plan of one more landscape beside this one.
+
+        A public URL leads to the first: what it promises of the others would not hold. In a real broker they would
+        take each other's messages: each has a simulated one.
+        """
+        played = self.played if self.external.broker is None else (*self.played, "broker")
+        external = replace(self.external, broker=None)
+        return replace(self, setting=setting, seed=seed, public_urls={}, external=external, played=played)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +122,8 @@ class Landscape:
     def __init__(self, plan: Plan, listeners: Mapping[str, socket.socket], storage: Path, spawn: Spawn) -> None:
         self.plan = plan
         scheme = "https" if plan.tls else "http"
-        self._bound = {name: url_of(listener, scheme) for name, listener in listeners.items()}
+        http = {name: listener for name, listener in listeners.items() if name != "broker"}
+        self._bound = {name: url_of(listener, scheme) for name, listener in http.items()}
         self.is_local = all(is_loopback(listener.getsockname()[0]) for listener in listeners.values())
         """Whether this machine alone reaches the landscape."""
         self._storage = storage
@@ -124,8 +148,9 @@ class Landscape:
                 listener,
                 plan.tls.server if plan.tls else None,
             )
-            for name, listener in listeners.items()
+            for name, listener in http.items()
         }
+        self._broker = BrokerSide(self.network, plan.setting, plan.external, plan.login, listeners.get("broker"))
         self.testbed = self._testbed()
         self._client_ids = {client.id for client in self.accounts.clients}
 
@@ -133,6 +158,11 @@ class Landscape:
     def control_url(self) -> str | None:
         """The URL of the control port, if there is one."""
         return self._bound.get(CONTROL)
+
+    @property
+    def broker_url(self) -> str | None:
+        """The URL of the broker, with the login of one that is played; None where nobody reaches one."""
+        return self._broker.url
 
     def mount_control(self, app: ASGIApp) -> None:
         """From now on `app` answers at the control port."""
@@ -143,6 +173,7 @@ class Landscape:
         self._hold_seed()
         for server in self._servers.values():
             await server.start()
+        await self._broker.start()
         await self._begin()
 
     async def connectable(self) -> None:
@@ -205,7 +236,7 @@ class Landscape:
             raise PollFailed(str(error)) from error
 
     async def stop(self) -> None:
-        """End in this order: who follows the journal, the poller, the worker, HTTP; once is enough."""
+        """End in this order: who follows the journal, the poller, the worker, HTTP and AMQP; once is enough."""
         async with self._changing:
             if self._ended:
                 return
@@ -213,7 +244,10 @@ class Landscape:
         self.network.journal.end_following()
         await self.testbed.wind_up(WORK_STOP_SECONDS)
         await self.network.addressing.transport.aclose()
-        await asyncio.gather(*(server.stop(HTTP_STOP_SECONDS) for server in self._servers.values()))
+        await asyncio.gather(
+            self._broker.stop(BROKER_STOP_SECONDS),
+            *(server.stop(HTTP_STOP_SECONDS) for server in self._servers.values()),
+        )
 
     def description(self) -> dict[str, Any]:
         """URLs, users and clients as values for JSON: control.yaml's Landscape, without an id."""
@@ -226,15 +260,15 @@ class Landscape:
             "phraseanet": phraseanet,
             "auth": self._described("auth"),
             "control": None if self.control_url is None else {"url": self.control_url},
-            "broker": None,
+            "broker": None if self.broker_url is None else {"url": self.broker_url},
             "users": [described_user(user, self.tokens[user.id]) for user in self.accounts.users if auth_is_played],
             "clients": [described_client(client) for client in self.accounts.clients if auth_is_played],
         }
 
     def _network(self) -> Network:
         plan = self.plan
-        bound = {name: self._bound[name] for name in plan.played}
-        known = bound | {name: plan.public_urls[name] for name in plan.played if name in plan.public_urls}
+        bound = {name: self._bound[name] for name in SERVICES if name in plan.played}
+        known = bound | {name: url for name, url in plan.public_urls.items() if name in bound}
         transport = SocketTransport(
             {url: bound[name] for urls in (bound, known) for name, url in urls.items()},
             own_tls=plan.tls.client if plan.tls else lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -243,7 +277,8 @@ class Landscape:
         addressing = Addressing(
             urls=bound | dict(plan.external.urls),
             public_urls=known,
-            external=frozenset(plan.external.urls),
+            played=frozenset(plan.played),
+            external=plan.real,
             transport=transport,
         )
         loop = asyncio.get_running_loop()
@@ -259,7 +294,8 @@ class Landscape:
     def _testbed(self) -> Testbed:
         self._beginnings += 1
         folder = self._storage / str(self._beginnings)
-        return Testbed(self.plan.setting, self.network, self.accounts, folder, self._spawn.anew())
+        broker = self._broker.begin()
+        return Testbed(self.plan.setting, self.network, self.accounts, folder, self._spawn.anew(), broker)
 
     async def _begin(self) -> None:
         for user in self.accounts.users:

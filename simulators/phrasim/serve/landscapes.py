@@ -16,7 +16,7 @@ from phrasim.serve.sockets import PortError, bind_all
 _logger = logging.getLogger(__name__)
 
 LANDSCAPES_MAX = 1000
-"""Landscapes that may be there at once: each holds four listening sockets."""
+"""Landscapes that may be there at once: each holds five listening sockets."""
 
 
 class LandscapesFull(Exception):

@@ -2,22 +2,33 @@
 
 from typing import Any
 
+from phrasim.broker.client import BrokerError
 from phrasim.edge.fault_reading import fault_value
 from phrasim.edge.faults import FaultAccount
 from phrasim.serve.landscape import Landscape
 from phrasim.testbed import SERVICES, Testbed
 
 
-def state_of(landscape: Landscape) -> dict[str, Any]:
-    """The state as a value for JSON. Times are ISO 8601, sizes in bytes; events are counted from 1."""
+async def state_of(landscape: Landscape) -> dict[str, Any]:
+    """The state as a value for JSON. Times are ISO 8601, sizes in bytes; events are counted from 1.
+
+    A real broker that does not tell of its queues has none here.
+    """
     testbed, network, addressing = landscape.testbed, landscape.network, landscape.network.addressing
+    try:
+        queues = await testbed.broker.queues()
+    except BrokerError:
+        queues = {}
     return {
         "mode": testbed.setting.mode,
         "profile": testbed.setting.profile.name,
         "time": testbed.clock.now().isoformat(),
         "participants": {
-            name: {"role": addressing.role(name), "url": addressing.urls.get(name) and addressing.public_url(name)}
-            for name in SERVICES
+            **{
+                name: {"role": addressing.role(name), "url": addressing.urls.get(name) and addressing.public_url(name)}
+                for name in SERVICES
+            },
+            "broker": {"role": addressing.role("broker"), "url": landscape.broker_url},
         },
         **_upload(testbed),
         "records": [
@@ -34,8 +45,8 @@ def state_of(landscape: Landscape) -> dict[str, Any]:
             for record in testbed.phraseanet.records
         ],
         "queues": [
-            {"name": name, "ready": queue.ready_count, "unacknowledged": queue.unacked_count}
-            for name, queue in testbed.broker.core.queues.items()
+            {"name": name, "ready": depth.ready, "unacknowledged": depth.unacknowledged}
+            for name, depth in queues.items()
         ],
         "faults": [set_fault(account) for account in network.faults.all()],
         "events": {"first": network.journal.first + 1, "next": network.journal.next + 1},

@@ -3,7 +3,6 @@
 from phrasim import __version__
 from phrasim.journal.events import Header
 from phrasim.serve.landscape import Plan
-from phrasim.testbed.network import with_broker
 
 NO_SEED = 0
 """What stands for the seed where chance was the system's."""
@@ -14,7 +13,7 @@ def trace_header(plan: Plan, *, show_tokens: bool = False) -> Header:
 
     A user is seen only where phrasim plays the upload service.
     """
-    external = with_broker(plan.external.urls)
+    external = plan.real
     return Header(
         version=__version__,
         wire="loopback",

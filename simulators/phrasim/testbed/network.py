@@ -19,7 +19,10 @@ from phrasim.journal.recorder import Journal
 from phrasim.profile import Profile
 
 SERVICES: tuple[Participant, ...] = ("upload", "phraseanet", "auth")
-"""The participants that have a URL."""
+"""The participants that speak HTTP."""
+
+PLAYABLE: tuple[Participant, ...] = (*SERVICES, "broker")
+"""The participants that phrasim plays on sockets; the user is whoever calls."""
 
 Role = Literal["played", "external", "absent"]
 """Whether phrasim plays a participant, a real one is reached by its URL, or there is none."""
@@ -45,30 +48,37 @@ def unguessable(_room: str) -> random.Random:
     return random.SystemRandom()
 
 
-def with_broker(external: Iterable[Participant]) -> tuple[Participant, ...]:
-    """The participants that are real ones, where these services are: the broker is Phraseanet's."""
+def real_ones(external: Iterable[Participant], played: Iterable[Participant]) -> tuple[Participant, ...]:
+    """The participants that are real ones, where these are external: a real Phraseanet has a broker, too.
+
+    It is one of its own, which nobody here sees, unless it is among the external ones or phrasim plays it.
+    """
     found = frozenset(external)
-    return tuple(name for name in PARTICIPANTS if name in found or (name == "broker" and "phraseanet" in found))
+    if "phraseanet" in found and "broker" not in frozenset(played):
+        found |= {"broker"}
+    return tuple(name for name in PARTICIPANTS if name in found)
 
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
     """Where the services are.
 
-    `urls` gives the base URL at which each is called from here, `public_urls` the one that is told to others where it
-    is another. `external` are the real ones among them; who has no URL is absent. `transport` carries the requests.
+    `played` are those that phrasim plays, the broker among them, `external` the real ones; all others are absent.
+    `urls` gives the base URL at which each service is called from here, `public_urls` the one that is told to others
+    where it is another. `transport` carries the requests.
     """
 
     urls: Mapping[Participant, str]
     transport: httpx.AsyncBaseTransport
+    played: frozenset[Participant]
+    external: tuple[Participant, ...] = ()
     public_urls: Mapping[Participant, str] = field(default_factory=dict)
-    external: frozenset[Participant] = frozenset()
 
     def role(self, participant: Participant) -> Role:
-        """What a service is here."""
-        if participant not in self.urls:
-            return "absent"
-        return "external" if participant in self.external else "played"
+        """What a participant is here."""
+        if participant in self.played:
+            return "played"
+        return "external" if participant in self.external else "absent"
 
     def url(self, participant: Participant) -> str:
         """Where a service is called from here; that of an absent one leads nowhere (RFC 6761, `.invalid`)."""
@@ -87,7 +97,9 @@ class InProcess:
 
     def __init__(self, external: Iterable[Participant] = ()) -> None:
         self._apps: dict[str, ASGIApp] = {}
-        self.addressing = Addressing(URLS, InProcessTransport(self._apps), external=frozenset(external))
+        real = real_ones(external, ())
+        played = frozenset(PLAYABLE).difference(real)
+        self.addressing = Addressing(URLS, InProcessTransport(self._apps), played, real)
 
     def mount(self, apps: Mapping[Participant, ASGIApp]) -> None:
         """From now on these applications answer."""
@@ -112,10 +124,9 @@ class Network:
         self.addressing = addressing
         self.journal = Journal(clock.now_ns, events_max)
         self.faults = Faults(tuple(faults))
-        played = frozenset(name for name in SERVICES if addressing.role(name) == "played")
-        self.played: frozenset[Participant] = played | ({"user", "broker"} if "phraseanet" in played else {"user"})
-        """The participants that phrasim plays. Where Phraseanet is not among them, neither is its broker."""
-        self.external = with_broker(addressing.external)
+        self.played: frozenset[Participant] = addressing.played | {"user"}
+        """The participants that phrasim plays."""
+        self.external = addressing.external
         """Those that are real ones."""
         bases = [*addressing.urls.items(), *addressing.public_urls.items()]
         wire = Wire(

@@ -10,6 +10,9 @@ from phrasim.upload.outbound import ALL_FIELDS
 Mode = Literal["push", "pull", "both", "off"]
 """Who starts the hand-off: the upload service notifies, Phraseanet polls, both, or nobody (A21)."""
 
+BrokerVersion = Literal["3", "4"]
+"""Which RabbitMQ the simulated broker is; 4 takes no notice of an `x-death` that a publisher sends (§4.3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -28,4 +31,5 @@ class Setting:
     notification_fields: tuple[str, ...] = ALL_FIELDS
     phraseanet_token: str | None = None
     """What the upload service shows Phraseanet, as `Authorization: OAuth <token>`; None shows nothing (A4)."""
+    broker_version: BrokerVersion = "3"
     faults: tuple[Fault, ...] = ()

@@ -10,8 +10,9 @@ from starlette.types import ASGIApp
 
 from phrasim.auth.app import auth_app
 from phrasim.auth.state import AuthState
-from phrasim.broker.core import Broker
+from phrasim.broker.client import AnyBroker
 from phrasim.broker.local import LocalBroker
+from phrasim.broker.record import BrokerRecord
 from phrasim.clock import Clock
 from phrasim.documents import messages
 from phrasim.journal.events import Participant
@@ -22,6 +23,7 @@ from phrasim.phraseanet.queue import IngestQueue
 from phrasim.phraseanet.state import PhraseanetState
 from phrasim.phraseanet.worker import Worker
 from phrasim.testbed.accounts import Accounts, accounts_of
+from phrasim.testbed.broker import new_broker
 from phrasim.testbed.network import InProcess, Network, seeded
 from phrasim.testbed.seed import SeedData
 from phrasim.testbed.setting import Setting
@@ -38,12 +40,21 @@ _WORKER, _POLLER = "phraseanet's worker", "phraseanet's poller"
 class Testbed:
     """The simulated participants. Use `open_testbed`, or a landscape, which also take them down.
 
-    The state of a participant that is not played stays empty. `apps` are the applications of those that are.
+    The state of a participant that is not played stays empty. `apps` are the applications of those that are. Without a
+    `broker` theirs is in this process.
     """
 
     __test__ = False  # pytest, this is no test
 
-    def __init__(self, setting: Setting, network: Network, accounts: Accounts, storage: Path, spawn: "Spawn") -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        network: Network,
+        accounts: Accounts,
+        storage: Path,
+        spawn: "Spawn",
+        broker: AnyBroker | None = None,
+    ) -> None:
         self.setting = setting
         self.network = network
         self.accounts = accounts
@@ -57,12 +68,7 @@ class Testbed:
         self.auth = self._auth_state()
         self.upload = UploadState(self.chance("upload"), self.clock.now)
         self.phraseanet = PhraseanetState()
-        self.broker = LocalBroker(
-            Broker(self.clock.now_ns, self.chance("broker"), epoch_s=int(self.clock.epoch.timestamp())),
-            self.edges["broker"],
-            self.clock,
-            messages(),
-        )
+        self.broker = broker or _local_broker(setting, network)
         self._queue = IngestQueue(self.broker.connect(self.edges["phraseanet"]), messages())
         self._notifier = self._make_notifier()
         self.storage = Storage(storage, self.chance("upload/storage"))
@@ -77,6 +83,7 @@ class Testbed:
             auth=auth_client,
             token=token,
             executions_max=setting.profile.executions_max,
+            clock=self.clock,
             note=self.edges["phraseanet"].note,
         )
         self.poller = Poller(
@@ -102,6 +109,7 @@ class Testbed:
     async def abandon(self) -> None:
         """End at once all that the participants do by themselves; they answer requests, and begin nothing more."""
         await asyncio.gather(*self._spawn.cancel(), return_exceptions=True)
+        await self._queue.leave()
         self.broker.close()
 
     async def wind_up(self, seconds: float) -> None:
@@ -109,7 +117,6 @@ class Testbed:
         await self._spawn.ended(_POLLER, 0)
         await self._queue.stop()
         await self._spawn.ended(_WORKER, seconds)
-        await self._queue.leave()
         await self.abandon()
 
     def _auth_state(self) -> AuthState:
@@ -203,6 +210,11 @@ class Spawn:
     def anew(self) -> "Spawn":
         """Another place in the same group."""
         return Spawn(self._group)
+
+
+def _local_broker(setting: Setting, network: Network) -> LocalBroker:
+    record = BrokerRecord(network.edges["broker"], messages())
+    return LocalBroker(new_broker(setting, network), record, network.clock)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import pytest
 from pamqp import body, commands, frame
 from pamqp.commands import Basic, Channel, Confirm, Exchange, Queue, Tx
 
-from phrasim.broker.amqp import dispatch
+from phrasim.broker.amqp import access, dispatch
 
 
 def error(answers: list[Any]) -> tuple[int, int, str]:
@@ -158,16 +158,29 @@ def test_contents_of_two_channels_may_interleave(landscape: Any, amqp: Any) -> N
             (60, 40),
         ),
         (
-            PUBLISH + content_header(2) + PART,
-            501,
-            "FRAME_ERROR - a content body is 1 bytes longer than its header says",
+            PUBLISH + content_header(2) + PART + PART + PUBLISH,
+            505,
+            "UNEXPECTED_FRAME - expected content body, got non content body frame instead",
+            (60, 40),
+        ),
+        (PUBLISH + content_header(3, flags=0x8000) + PART, 541, "INTERNAL_ERROR", (0, 0)),
+        (
+            PUBLISH + content_header(6) + PART + frame.marshal(Channel.Close(0, "", 0, 0), 1),
+            505,
+            "UNEXPECTED_FRAME - expected content body, got non content body frame instead",
             (60, 40),
         ),
         (
-            PUBLISH + content_header(3, flags=0x8000),
-            502,
-            "SYNTAX_ERROR - the properties in a content header of 14 bytes do not end where it ends",
-            (60, 40),
+            frame.marshal(Basic.Deliver("c", 1, False, "", ""), 1) + content_header(0),
+            503,
+            "COMMAND_INVALID - unimplemented method",
+            (60, 60),
+        ),
+        (
+            frame.marshal(Basic.Return(312, "", "", ""), 1) + PUBLISH,
+            505,
+            "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
+            (60, 50),
         ),
         (
             PUBLISH[:7] + PUBLISH[7:-1].replace(b"\x01q", b"\x02q") + b"\xce",
@@ -188,21 +201,65 @@ def test_contents_out_of_order_close_the_connection(
     assert (answers[-1][1].class_id, answers[-1][1].method_id) == ids
 
 
-def test_a_wrong_table_in_a_header_is_502_when_it_is_read(landscape: Any) -> None:
+def test_a_wrong_table_in_a_header_is_541_when_it_is_read(landscape: Any) -> None:
     wire = landscape.client()
     wire.call(Queue.Declare(queue="q"))
     answers = wire.send(PUBLISH, content_header(0, flags=0x2000, rest=b"\0\0\0\x03\x01a?"))
-    assert error(answers)[:2] == (0, 502)
+    assert error(answers) == (0, 541, "INTERNAL_ERROR")
 
 
-def test_a_close_may_interrupt_a_content(landscape: Any, amqp: Any) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        Queue.Bind(queue="", exchange="absent"),
+        Queue.Unbind(queue="", exchange="absent"),
+        Queue.Purge(queue=""),
+        Queue.Delete(queue=""),
+        Basic.Get(queue=""),
+        Basic.Consume(queue=""),
+    ],
+    ids=lambda command: command.name,
+)
+def test_the_queue_declared_last_is_looked_for_before_the_channel_is(landscape: Any, command: Any) -> None:
     wire = landscape.client()
-    wire.call(Queue.Declare(queue="q"))
-    for begun in (PUBLISH, PUBLISH + content_header(6), PUBLISH + content_header(6) + PART):
-        assert amqp.names(wire.send(begun, frame.marshal(Channel.Close(0, "", 0, 0), 1))) == ["Channel.CloseOk"]
-        wire.open()
-    wire.send(amqp.message("q"))
-    assert wire.call(Queue.Declare(queue="q", passive=True)).message_count == 1
+    assert error(wire.send(command, channel=7)) == (7, 404, "NOT_FOUND - no previously declared queue")
+    assert wire.send(command, Queue.Declare(queue="q"), channel=7) == []
+    wire.send(Channel.CloseOk(), channel=7)
+    wire.open(7)
+
+
+def test_a_second_open_of_a_channel_that_fails_is_504(landscape: Any) -> None:
+    wire = landscape.client()
+    wire.send(Basic.Get(queue="absent"), channel=1)
+    assert error(wire.send(Channel.Open(), channel=1)) == (0, 504, "CHANNEL_ERROR - second 'channel.open' seen")
+
+
+def test_a_publish_on_a_channel_never_opened_is_504_when_it_is_complete(landscape: Any) -> None:
+    wire = landscape.client()
+    publish = frame.marshal(Basic.Publish(routing_key="q"), 7)
+    assert wire.send(publish) == []
+    assert error(wire.send(b"\x02\0\x07\0\0\0\x0e\0\x3c" + bytes(12) + b"\xce")) == (
+        0,
+        504,
+        "CHANNEL_ERROR - expected 'channel.open'",
+    )
+
+
+def test_access_is_granted_to_whoever_asks(landscape: Any) -> None:
+    wire = landscape.client()
+    wire.connection.receive(b"\x01\0\x01\0\0\0\x0b\0\x1e\0\x0a\x05/data\x1f\xce")
+    assert wire.connection.data_to_send() == b"\x01\0\x01\0\0\0\x06\0\x1e\0\x0b\0\x01\xce"
+
+
+@pytest.mark.parametrize(
+    ("user_id", "exchange", "code"), [("guest", "", None), ("other", "", 406), ("other", "absent", 404)]
+)
+def test_the_user_id_is_looked_at_behind_the_exchange(
+    landscape: Any, amqp: Any, user_id: str, exchange: str, code: int | None
+) -> None:
+    wire = landscape.client()
+    answers = wire.send(amqp.message("q", exchange=exchange, user_id=user_id), channel=1)
+    assert [value.reply_code for _, value in answers] == ([] if code is None else [code])
 
 
 def test_too_large_a_message_is_406_and_its_body_is_dropped(landscape: Any, amqp: Any) -> None:
@@ -242,7 +299,7 @@ def test_a_soft_error_closes_the_channel_only(
     assert error(answers)[2].startswith(text)
     assert (answers[0][1].class_id, answers[0][1].method_id) == ids
     # Until the client has answered, what it sends on the channel is dropped, but for a close.
-    assert wire.send(Queue.Declare(queue="q"), amqp.message("q"), Channel.Open(), Basic.Ack(1), channel=1) == []
+    assert wire.send(Queue.Declare(queue="q"), amqp.message("q"), Basic.Ack(1), channel=1) == []
     assert amqp.names(wire.send(Channel.Close(0, "", 0, 0), channel=1)) == ["Channel.CloseOk"]
     assert wire.call(Queue.Declare(queue="q", passive=True), channel=2).message_count == 0
     assert wire.send(Channel.CloseOk(), channel=1) == []
@@ -438,11 +495,12 @@ class Onlooker:
     def published(self, user: str, outcome: Any) -> None:
         self.seen.append(("published", user, getattr(outcome, "seq", str(outcome))))
 
-    def delivering(self, user: str, delivery: Any) -> None:
+    def delivering(self, user: str, delivery: Any) -> Any:
         self.seen.append(("delivering", user, delivery.queue, delivery.message.seq))
+        return delivery.message.properties
 
-    def fetching(self, user: str, queue: str, fetched: Any) -> None:
-        self.seen.append(("fetching", user, queue, fetched.message.seq))
+    def fetching(self, user: str, fetched: Any) -> None:
+        self.seen.append(("fetching", user, fetched.queue, fetched.message.seq))
 
     def happened(self, event: Any) -> None:
         self.seen.append(("happened", type(event).__name__))
@@ -487,4 +545,4 @@ def test_every_method_that_a_client_may_send_has_an_operation() -> None:
     }
     by_hand = {Basic.Publish, Basic.Ack, Basic.Nack, Basic.Reject, Basic.Get}
     from_broker = {Basic.Deliver, Basic.Return, Basic.GetEmpty}
-    assert sent - by_hand - from_broker | {Channel.Flow} == set(dispatch.OPERATIONS)
+    assert sent - by_hand - from_broker | {Channel.Flow, access.Request} == set(dispatch.OPERATIONS)

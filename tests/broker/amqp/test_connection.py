@@ -11,7 +11,7 @@ from phrasim.broker.amqp.states import CHANNEL, CONNECTION, CONTENT
 from phrasim.broker.errors import AmqpError
 
 HEADER = b"AMQP\0\0\x09\x01"
-STATES = ("new", "starting", "tuning", "opening", "running", "closing", "closed")
+STATES = ("new", "starting", "tuning", "opening", "running", "closing", "silent", "closed")
 INPUTS: dict[str, bytes] = {
     "start-ok": frame.marshal(
         commands.Connection.StartOk(
@@ -30,7 +30,8 @@ INPUTS: dict[str, bytes] = {
     "close": frame.marshal(Connection.Close(0, "", 0, 0), 0),
     "close-ok": frame.marshal(Connection.CloseOk(), 0),
     "fail": frame.marshal(Channel.Open(), 0),
-    "lost": b"\x01\0\0\0\0\0\x04\0\x0a\0\x1f\x00",
+    "garbled": b"\x01\0\0\0\0\0\x04\0\x0a\0\x1f\x00",
+    "lost": b"\x01\0\0\0\0\0\x04\x03\xe7\0\x01\xce",
     "header": HEADER,
 }
 
@@ -44,6 +45,7 @@ def brought_to(landscape: Any, state: str) -> Any:
         "opening": ["header", "start-ok", "tune-ok"],
         "running": ["header", "start-ok", "tune-ok", "open"],
         "closing": ["header", "start-ok", "tune-ok", "open", "fail"],
+        "silent": ["header", "start-ok", "fail"],
         "closed": ["header", "start-ok", "tune-ok", "open", "close"],
     }[state]
     for step in way:
@@ -64,11 +66,11 @@ def test_every_input_leads_where_the_table_says_or_fails(landscape: Any, state: 
     if state == "new" and given != "header":
         # What is no protocol header is not looked at as frames.
         expected = "new" if len(INPUTS[given]) < 8 else table["fail"]
-    elif given == "lost" and state in {"running", "opening"}:
-        expected = table["lost"]
-    elif given == "header" and state != "new":
+    elif state == "silent":
+        expected = "silent"
+    elif given == "header" and state not in {"new", "closed"}:
         # As frames these eight bytes announce a frame of kind 65 that is too large.
-        expected = "closed"
+        expected = table["garbled"]
     elif state == "closing":
         expected = table.get(given, "closing")
     else:
@@ -122,7 +124,7 @@ def test_the_bytes_of_a_session_may_be_cut_anywhere(landscape: Any, amqp: Any) -
 
 
 def test_amqplain_is_a_table_without_its_length(landscape: Any) -> None:
-    fields = b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05guest"
+    fields = b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDx\0\0\0\x05guest"
     wire = landscape.stranger()
     wire.send(HEADER)
     ((_, tune),) = wire.send(commands.Connection.StartOk({}, "AMQPLAIN", fields.decode(), "en_US"))
@@ -147,8 +149,55 @@ def test_a_client_without_the_capability_is_sent_away_without_a_word(landscape: 
     wire = landscape.stranger()
     wire.send(HEADER)
     assert wire.send(amqp.start_ok("guest", "wrong", {})) == []
-    assert wire.connection.closed
+    assert wire.connection.state == "silent"
     assert isinstance(wire.connection.failure, AmqpError)
+
+
+def test_who_is_not_to_be_trusted_waits_three_seconds_for_the_end(landscape: Any, amqp: Any, clock: Any) -> None:
+    refused, garbled, impatient = landscape.stranger(), landscape.client(heartbeat=1), landscape.stranger()
+    for wire, password in ((refused, "wrong"), (impatient, "guest")):
+        wire.send(HEADER, amqp.start_ok("guest", password))
+    impatient.send(INPUTS["open"])
+    assert amqp.names(garbled.send(INPUTS["garbled"])) == ["Connection.Close"]
+    clock.advance_ms(2_999)
+    for wire in (refused, garbled, impatient):
+        wire.connection.on_timer()
+        assert not wire.connection.closed
+        assert wire.connection.next_timer() == 3_000_000_000
+    assert garbled.send(INPUTS["close-ok"], INPUTS["lost"]) == []
+    clock.advance_ms(1)
+    for wire in (refused, garbled, impatient):
+        wire.connection.on_timer()
+        assert wire.connection.closed
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x03\xe7\0\x01",
+        b"\0\x32\0\x0a\0\0\x01q\0\0\0\0\x03\x01k?",
+        b"\0\x32\0\x14\0\0\x01q\0\0\0\0\0\0\x04\x01kd\0",
+    ],
+    ids=["unknown method", "unknown type", "cut off"],
+)
+def test_what_the_reader_dies_of_is_not_answered(landscape: Any, payload: bytes) -> None:
+    wire = landscape.client()
+    assert wire.send(struct.pack(">BHI", 1, 1, len(payload)) + payload + b"\xce") == []
+    assert wire.connection.closed
+    assert wire.connection.failure.reply_code in {502, 540}
+    assert not landscape.broker.connections
+
+
+@pytest.mark.parametrize(
+    "arguments", [b"", b"\0\0\0\x32\x01k", b"\0\0\0\x03\x01k?\x05PLAIN\0\0\0\0\0"], ids=["none", "cut", "type"]
+)
+def test_arguments_on_channel_0_that_cannot_be_read_are_541(landscape: Any, arguments: bytes) -> None:
+    wire = landscape.client()
+    ((channel, close),) = wire.send(
+        struct.pack(">BHI", 1, 0, 4 + len(arguments)) + b"\0\x0a\0\x0b" + arguments + b"\xce"
+    )
+    assert (channel, close.reply_code, close.reply_text) == (0, 541, "INTERNAL_ERROR")
+    assert (close.class_id, close.method_id) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +205,8 @@ def test_a_client_without_the_capability_is_sent_away_without_a_word(landscape: 
     [
         ("EXTERNAL", "", "COMMAND_INVALID - unknown authentication mechanism 'EXTERNAL'"),
         ("PLAIN", "guest", "SYNTAX_ERROR - response b'guest' invalid"),
+        ("PLAIN", "guest\0guest\0guest", "SYNTAX_ERROR - response b'guest\\x00guest\\x00guest' invalid"),
+        ("AMQPLAIN", "\x05LOGIN?", "SYNTAX_ERROR - a field has the unknown type '?'"),
         ("AMQPLAIN", "\x05LOGINS\0\0\0\x05guest", "SYNTAX_ERROR - AMQPLAIN auth info with ['LOGIN'] is missing"),
     ],
 )
@@ -163,7 +214,7 @@ def test_a_login_of_no_known_form_ends_the_connection(landscape: Any, mechanism:
     wire = landscape.stranger()
     wire.send(HEADER)
     assert wire.send(commands.Connection.StartOk({}, mechanism, response, "en_US")) == []
-    assert wire.connection.closed
+    assert wire.connection.state == "silent"
     assert wire.connection.failure.reply_text.startswith(text)
 
 
@@ -181,7 +232,7 @@ def test_limits_beyond_what_was_offered_end_the_connection(
 ) -> None:
     wire = brought_to(landscape, "tuning")
     assert wire.send(Connection.TuneOk(channel_max, frame_max, 0)) == []
-    assert wire.connection.closed
+    assert wire.connection.state == "silent"
     assert wire.connection.failure.reply_text == f"NOT_ALLOWED - {text}"
 
 
@@ -222,8 +273,7 @@ def test_a_method_at_the_wrong_time_is_504_and_after_it_all_but_a_close_is_ignor
         (b"\x09\0\0\0\0\0\0\xce", 501, "FRAME_ERROR - type 9, all octets = <<>>: unknown_frame"),
         (b"\x01\0\x01\0\x02\0\x01", 501, "FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,131073,131064}"),
         (b"\x01\0\0\0\0\0\x04\0\x0a\0\x32\xcd", 501, "FRAME_ERROR - type 1, all octets = <<0,10,0,50>>: "),
-        (b"\x01\0\0\0\0\0\x04\x03\xe7\0\x01\xce", 540, "NOT_IMPLEMENTED - unknown method {999,1}"),
-        (b"\x01\0\0\0\0\0\x04\0\x0a\0\x32\xce", 501, "FRAME_ERROR - cannot decode <<>>"),
+        (b"\x01\0\0\0\0\0\x04\0\x0a\0\x32\xce", 541, "INTERNAL_ERROR"),
     ],
 )
 def test_frames_that_cannot_be_are_refused_with_their_code(landscape: Any, data: bytes, code: int, text: str) -> None:

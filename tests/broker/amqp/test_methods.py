@@ -11,6 +11,7 @@ from phrasim.broker import AmqpConnectionError
 from phrasim.broker.amqp import methods
 from phrasim.broker.amqp.frames import METHOD, frame
 from phrasim.broker.amqp.tables import Int32, short_string
+from phrasim.broker.errors import AmqpUnansweredError
 
 ALL = sorted(commands.INDEX_MAPPING.items())
 
@@ -116,21 +117,25 @@ def test_changed_bytes_are_another_method_or_refused(command: Frame, data: st.Da
 @pytest.mark.parametrize(
     "payload", [b"\x00\x3c\x00\x29", b"\x00\x63\x00\x0a", b"\xff\xff\xff\xff", b"\x00\x3c\x00\x00"]
 )
-def test_a_method_nobody_knows_is_not_implemented(payload: bytes) -> None:
+def test_a_method_nobody_knows_is_not_implemented_and_not_answered(payload: bytes) -> None:
     class_id, method_id = int.from_bytes(payload[:2]), int.from_bytes(payload[2:])
+    with pytest.raises(AmqpUnansweredError):
+        methods.decode(payload)
     assert refusal(payload) == f"540 NOT_IMPLEMENTED - unknown method {{{class_id},{method_id}}}"
 
 
 def test_an_error_names_the_method_that_could_not_be_read() -> None:
     for arguments_, reply in (
         (b"\x00\x00\x01q", "501 FRAME_ERROR - cannot decode <<0,0,1,113>>"),
-        (b"\x00\x00\x01\xff\x00\x00\x00\x00\x00", "501 FRAME_ERROR - Malformed UTF-8 in shortstr"),
         (b"\x00\x00\x01q\x00\x00\x00\x00\x03\x01k?", "502 SYNTAX_ERROR - a field has the unknown type '?'"),
     ):
         with pytest.raises(AmqpConnectionError) as exc_info:
             methods.decode(b"\x00\x32\x00\x0a" + arguments_)
         assert str(exc_info.value) == reply
         assert (exc_info.value.class_id, exc_info.value.method_id) == (50, 10)
+    with pytest.raises(AmqpConnectionError, match="Malformed UTF-8 in shortstr") as exc_info:
+        methods.decode(b"\x00\x32\x00\x0a\x00\x00\x01\xff\x00\x00\x00\x00\x00")
+    assert (exc_info.value.class_id, exc_info.value.method_id) == (0, 0)
     with pytest.raises(AmqpConnectionError) as exc_info:
         methods.parse_ack(methods.ACK + bytes(8))
     assert (exc_info.value.class_id, exc_info.value.method_id) == (60, 80)

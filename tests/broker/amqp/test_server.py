@@ -1,18 +1,16 @@
-"""The pump: sockets, back-pressure, timers, the end; and streams of bytes that somebody has spoilt."""
+"""The pump: sockets, back-pressure, timers, the end."""
 
-import random
 import socket
 import struct
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pamqp import commands, frame
+from pamqp import frame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic, Channel, Connection, Queue
 
 HEADER = b"AMQP\0\0\x09\x01"
-TUNED = [Connection.TuneOk(2047, 131072, 0), Connection.Open("/")]
 
 
 class Caller:
@@ -154,86 +152,3 @@ def test_a_publisher_is_not_read_while_the_broker_is_full(serve: Any, caller: An
     consumer.call(Queue.Purge(queue="q"))
     assert publisher.read()[1].name == "Connection.Unblocked"
     assert publisher.read()[1].message_count == 0
-
-
-def session(amqp: Any) -> bytes:
-    """What a client sends that does a bit of everything."""
-    on_channel = [
-        Queue.Declare(queue="q", arguments={"x-max-length": 5}),
-        commands.Confirm.Select(),
-        Basic.Qos(prefetch_count=2),
-        Basic.Consume(queue="q", consumer_tag="c"),
-    ]
-    acks = [Basic.Ack(1), Basic.Nack(2, False, True), Basic.Reject(3), Basic.Get(queue="q"), Channel.Close(0, "", 0, 0)]
-    return b"".join(
-        (
-            HEADER,
-            frame.marshal(amqp.start_ok(), 0),
-            *(frame.marshal(command, 0) for command in TUNED),
-            frame.marshal(Channel.Open(), 1),
-            *(frame.marshal(command, 1) for command in on_channel),
-            amqp.message("q", b"abc", headers={"a": [1, {"b": 2.5}], "t": True}, expiration="50") * 3,
-            amqp.message("none", b"abc" * 100, mandatory=True, user_id="guest"),
-            *(frame.marshal(command, 1) for command in acks),
-            frame.marshal(Connection.Close(0, "", 0, 0), 0),
-        )
-    )
-
-
-def spoilt(data: bytes, chance: random.Random) -> bytes:
-    """`data` with one to three changes: octets changed, cut out, doubled or put in."""
-    octets = bytearray(data)
-    for _ in range(chance.randint(1, 3)):
-        at = chance.randrange(len(octets))
-        match chance.randrange(5):
-            case 0:
-                octets[at] = chance.randrange(256)
-            case 1:
-                octets[at] ^= 1 << chance.randrange(8)
-            case 2:
-                del octets[at : at + chance.randint(1, 12)]
-            case 3:
-                octets[at:at] = chance.randbytes(chance.randint(1, 12))
-            case _:
-                octets[at:at] = octets[at : at + chance.randint(1, 60)]
-    return bytes(octets)
-
-
-def test_no_spoilt_stream_raises_or_hurts_another_connection(landscape: Any, amqp: Any) -> None:
-    """Three thousand streams; whatever the client said, when it is gone nothing of it is left."""
-    chance = random.Random(20261122)
-    whole = session(amqp)
-    ends: dict[str, int] = {}
-    bystander = landscape.client()
-    for _ in range(3_000):
-        wire = landscape.stranger()
-        data = spoilt(whole, chance)
-        cut = chance.randrange(len(data))
-        for piece in (data[:cut], data[cut:]):
-            wire.connection.receive(piece)
-            while wire.connection.data_to_send():
-                wire.connection.go_on()
-        ends[wire.connection.state] = ends.get(wire.connection.state, 0) + 1
-        wire.connection.lose()
-        assert wire.connection.closed
-        assert len(landscape.broker.connections) == len(landscape.outlets["/"].channels) == 1
-    assert set(ends) >= {"closed", "closing", "running"}
-    assert bystander.connection.state == "running"
-    for name in list(landscape.broker.queues):
-        landscape.broker.delete_queue(landscape.broker.queues[name])
-    assert landscape.broker.held_bytes == 0
-
-
-def test_spoilt_streams_on_a_socket_end_and_the_next_client_is_served(served: Any, caller: Any, amqp: Any) -> None:
-    chance = random.Random(7)
-    whole = session(amqp)
-    for _ in range(100):
-        with served.socket() as client:
-            try:
-                client.sendall(spoilt(whole, chance))
-                client.shutdown(socket.SHUT_WR)
-                while client.recv(1 << 16):
-                    pass
-            except ConnectionError:
-                pass
-    assert caller(served).call(Queue.Declare()).queue.startswith("amq.gen-")

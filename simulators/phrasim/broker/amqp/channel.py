@@ -7,11 +7,11 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from pamqp.base import Frame
-from pamqp.commands import Basic
+from pamqp.commands import Basic, Queue
 from pamqp.commands import Channel as ChannelClass
 
 from phrasim.broker.amqp import dispatch, methods
-from phrasim.broker.amqp.frames import METHOD, content_frames, frame, frame_error, unexpected_frame
+from phrasim.broker.amqp.frames import METHOD, content_frames, frame, unexpected_frame
 from phrasim.broker.amqp.methods import ACK, NACK, PUBLISH, REJECT
 from phrasim.broker.amqp.properties import WireProperties, encode_header
 from phrasim.broker.amqp.states import CHANNEL, CONTENT, ChannelEvent, ChannelState, ContentState
@@ -20,6 +20,8 @@ from phrasim.broker.errors import (
     AmqpChannelError,
     AmqpError,
     channel_error,
+    command_invalid,
+    not_found,
     not_implemented,
     precondition_failed,
 )
@@ -30,22 +32,25 @@ if TYPE_CHECKING:
 
 _IDS = Struct(">HH")
 _PUBLISH_IDS = (60, 40)
-CHANNEL_CLOSE = _IDS.pack(20, 40)
 CHANNEL_OPEN_OK = _IDS.pack(20, 11) + bytes(4)
 """With the empty channel id that RabbitMQ sends, and that pamqp does not take."""
-_USER_ID_BYTE, _USER_ID_FLAG = 13, 0x10
-"""Where a content header says that it has a `user-id`."""
+_OF_THE_QUEUE_DECLARED_LAST = (Queue.Bind, Queue.Unbind, Queue.Purge, Queue.Delete, Basic.Get, Basic.Consume)
+"""The methods that mean the queue declared last when they name none."""
+_WITH_CONTENT = (Basic.Deliver, Basic.GetOk, Basic.Return)
+"""The methods that only a server sends, and behind which a content comes all the same."""
 
 
 class AmqpChannel:
     """The channel `number` of `connection`; `core` is its side in the broker, None until it is open.
 
     `state` and `content` are places in the tables CHANNEL and CONTENT. Between `basic.publish` and the last part of
-    its body, `_publish` holds the method's arguments and `_properties` the header, `_parts` the body so far.
+    its body, `_publish` holds the method's arguments and `_properties` the header, `_parts` the body so far. Where
+    another method brings a content, `_publish` is None and `_carrier` tells which.
     `_confirms` counts those that are not sent yet, of which `_confirmed` is the last delivery tag.
     """
 
     __slots__ = (
+        "_carrier",
         "_confirmed",
         "_confirms",
         "_confirms_ack",
@@ -66,7 +71,8 @@ class AmqpChannel:
         self.core: Channel | None = None
         self.state: ChannelState = "unopened"
         self.content: ContentState = "method"
-        self._publish = ("", "", False, False)
+        self._publish: tuple[str, str, bool, bool] | None = None
+        self._carrier = _PUBLISH_IDS
         self._properties: WireProperties | None = None
         self._parts: list[bytes] = []
         self._remaining = 0
@@ -91,13 +97,11 @@ class AmqpChannel:
             if self.content != "method":
                 raise self._out_of_order()
             self._publish = methods.parse_publish(payload)
-            if self.state == "unopened":
-                raise self._of_publish(channel_error("expected 'channel.open'"))
             self.content = CONTENT["method"]["publish"]
             return
         if self.content != "method":
-            self._interrupt(payload)
-        elif self.core is None or self.state != "open":
+            raise self._out_of_order()
+        if self.core is None or self.state != "open":
             self._unopened(payload)
         elif ids == ACK:
             delivery_tag, multiple = methods.parse_ack(payload)
@@ -118,15 +122,17 @@ class AmqpChannel:
         try:
             properties = WireProperties(payload)
         except AmqpError as error:
-            error.class_id, error.method_id = _PUBLISH_IDS
-            raise
+            raise self._of_content(error) from None
         size = properties.body_size
         self.content = CONTENT["header"]["header" if size else "empty"]
         self._properties = properties
         self._remaining = size
         limit = self.connection.settings.body_bytes_max
-        if self.state == "open" and size > limit:
-            raise self._of_publish(
+        if size > limit and self.state == "open" and self._publish is not None:
+            # RabbitMQ waits for all of the body before it says this.
+            if self._publish[3]:
+                raise self._of_content(not_implemented("immediate=true"))
+            raise self._of_content(
                 precondition_failed(f"message size {size} is larger than configured max size {limit}")
             )
         if not size:
@@ -137,36 +143,31 @@ class AmqpChannel:
         if self.content != "body":
             raise self._out_of_order()
         remaining = self._remaining = self._remaining - len(payload)
-        if remaining < 0:
-            # RabbitMQ goes on collecting for ever; a body that is longer than announced is an error here.
-            raise self._of_publish(frame_error(f"a content body is {-remaining} bytes longer than its header says"))
         if remaining == 0:
             self.content = CONTENT["body"]["last"]
             self._published(b"".join((*self._parts, payload)) if self._parts else payload)
             return
         self.content = CONTENT["body"]["part"]
-        if self.state == "open":
+        if remaining < 0:
+            # RabbitMQ collects what is too much for ever; nothing can come of it, so it is not kept here.
+            self._forget_content()
+        elif self.state == "open":
             self._parts.append(payload)
             self.connection.count_arriving(len(payload))
 
     def _published(self, body: bytes) -> None:
         """The message is complete."""
-        properties, core = self._properties, self.core
+        properties, core, publish = self._properties, self.core, self._publish
         if self._parts:
             self._forget_content()
         self._properties = None
-        if core is None or properties is None or self.state != "open":
+        if core is None or properties is None or publish is None or self.state != "open":
+            self._refuse_content()
             return
-        exchange, routing_key, mandatory, immediate = self._publish
+        exchange, routing_key, mandatory, immediate = publish
         if immediate:
-            raise self._of_publish(not_implemented("immediate=true"))
+            raise self._of_content(not_implemented("immediate=true"))
         connection = self.connection
-        if properties.raw[_USER_ID_BYTE] & _USER_ID_FLAG and properties.user_id != connection.user:
-            raise self._of_publish(
-                precondition_failed(
-                    f"user_id property set to '{properties.user_id}' but authenticated user was '{connection.user}'"
-                )
-            )
         observer = connection.outlet.observer
         if observer is None:
             core.basic_publish(exchange, routing_key, body, properties, mandatory=mandatory)
@@ -181,19 +182,28 @@ class AmqpChannel:
         if connection.outlet.conserving:
             connection.block()
 
-    def _interrupt(self, payload: bytes) -> None:
-        """A method where a content should go on: only `channel.close` may come."""
-        if payload[:4] != CHANNEL_CLOSE:
-            raise self._out_of_order()
-        methods.decode(payload)
-        self.content = CONTENT[self.content]["close"]
-        self._forget_content()
-        self._move("close", payload)
+    def _refuse_content(self) -> None:
+        """The content that is complete cannot be published; a channel that the broker has closed says nothing."""
+        if self.state == "unopened":
+            raise self._of_content(channel_error("expected 'channel.open'"))
+        if self.state == "open":
+            raise self._of_content(command_invalid("unimplemented method"))
+
+    def _carry(self, payload: bytes) -> None:
+        """A method that no client sends brings a content, which is waited for."""
+        self._publish = None
+        self._carrier = _IDS.unpack_from(payload)
+        self.content = CONTENT["method"]["publish"]
 
     def _unopened(self, payload: bytes) -> None:
         """A method on a channel that is not open, or that the broker has closed."""
         command = methods.decode(payload)
-        if isinstance(command, ChannelClass.Open):
+        if self.state == "unopened" and isinstance(command, _OF_THE_QUEUE_DECLARED_LAST) and not command.queue:
+            # RabbitMQ looks for the queue before it looks whether the channel is open.
+            raise _of_method(payload, not_found("no previously declared queue"))
+        if isinstance(command, _WITH_CONTENT):
+            self._carry(payload)
+        elif isinstance(command, ChannelClass.Open):
             self._move("open", payload)
         elif isinstance(command, ChannelClass.Close):
             self._move("close", payload)
@@ -207,7 +217,8 @@ class AmqpChannel:
         before = self.state
         following = CHANNEL[before].get(event)
         if following is None:
-            raise _of_method(payload, channel_error("expected 'channel.open'"))
+            expected = "expected 'channel.open'" if before == "unopened" else "second 'channel.open' seen"
+            raise _of_method(payload, channel_error(expected))
         self.state = following
         if before == "unopened":
             core = self.connection.core.open_channel(self.number)
@@ -231,7 +242,9 @@ class AmqpChannel:
         elif isinstance(command, ChannelClass.Close):
             self._move("close", payload)
         elif isinstance(command, ChannelClass.Open):
-            raise _of_method(payload, channel_error("second 'channel.open' seen"))
+            self._move("open", payload)
+        elif isinstance(command, _WITH_CONTENT):
+            self._carry(payload)
         else:
             try:
                 answer = dispatch.call(core, command)
@@ -247,7 +260,7 @@ class AmqpChannel:
             return
         connection, message = self.connection, fetched.message
         if connection.outlet.observer is not None:
-            connection.outlet.observer.fetching(connection.user, command.queue, fetched)
+            connection.outlet.observer.fetching(connection.user, fetched)
         self._send_content(
             methods.get_ok(
                 fetched.delivery_tag,
@@ -265,8 +278,8 @@ class AmqpChannel:
     def deliver(self, delivery: Delivery) -> None:
         """Send a delivery."""
         message, connection = delivery.message, self.connection
-        if connection.outlet.observer is not None:
-            connection.outlet.observer.delivering(connection.user, delivery)
+        observer = connection.outlet.observer
+        properties = message.properties if observer is None else observer.delivering(connection.user, delivery)
         body = message.body
         self._send_content(
             methods.deliver(
@@ -276,7 +289,7 @@ class AmqpChannel:
                 message.exchange,
                 message.routing_key,
             ),
-            encode_header(message.properties, len(body)),
+            encode_header(properties, len(body)),
             body,
         )
 
@@ -345,14 +358,14 @@ class AmqpChannel:
             case "method":
                 return unexpected_frame("expected method frame, got non method frame instead")
             case "header":
-                return self._of_publish(
+                return self._of_content(
                     unexpected_frame("expected content header for class 60, got non content header frame instead")
                 )
             case "body":
-                return self._of_publish(unexpected_frame("expected content body, got non content body frame instead"))
+                return self._of_content(unexpected_frame("expected content body, got non content body frame instead"))
 
-    def _of_publish(self, error: AmqpError) -> AmqpError:
-        error.class_id, error.method_id = _PUBLISH_IDS
+    def _of_content(self, error: AmqpError) -> AmqpError:
+        error.class_id, error.method_id = self._carrier if self._publish is None else _PUBLISH_IDS
         return error
 
 

@@ -1,6 +1,6 @@
 """The rare methods of a channel: pamqp's commands become calls on the broker's channel, results become commands.
 
-Here is every method of the classes exchange, queue, basic, confirm and tx that a client may send and that
+Here is every method of the classes access, exchange, queue, basic, confirm and tx that a client may send and that
 `channel.py` does not read by hand. A method that is not here, RabbitMQ refuses with 503.
 """
 
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from pamqp.base import Frame
 from pamqp.commands import Basic, Channel, Confirm, Exchange, Queue, Tx
 
+from phrasim.broker.amqp import access
 from phrasim.broker.channel import Channel as BrokerChannel
 from phrasim.broker.errors import command_invalid, not_implemented
 
@@ -130,7 +131,12 @@ def _transaction(channel: BrokerChannel, command: Frame) -> None:  # noqa: ARG00
     raise not_implemented("transactions are not simulated: use publisher confirms")
 
 
+def _access_request(channel: BrokerChannel, command: access.Request) -> Frame:  # noqa: ARG001
+    return access.RequestOk()
+
+
 OPERATIONS: Mapping[type[Frame], Operation] = {
+    access.Request: _access_request,
     Channel.Flow: _flow,
     Exchange.Declare: _exchange_declare,
     Exchange.Delete: _exchange_delete,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from phrasim.broker.amqp.frames import FRAME_MAX_MIN
 from phrasim.broker.amqp.settings import Settings
-from phrasim.broker.amqp.tables import decode_table, syntax_error
+from phrasim.broker.amqp.tables import MalformedTableError, decode_table, syntax_error
 from phrasim.broker.errors import AmqpConnectionError, command_invalid, not_allowed
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 PROTOCOL_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
-"""Those that are answered: 0-9-1, and 0-9, which RabbitMQ takes for the same."""
+"""Those that are answered: 0-9-1, and 0-9, which RabbitMQ takes for the same. RabbitMQ speaks 0-8 too."""
 
 MECHANISMS = "AMQPLAIN PLAIN"
 
@@ -75,24 +75,28 @@ def _check_limit(name: str, least: int, offered: int, asked: int) -> None:
 
 
 def _plain(response: bytes) -> tuple[str, str]:
-    """Name and password of RFC 4616, whose first part, the identity to act as, RabbitMQ does not look at."""
+    """Name and password of RFC 4616, whose first part, the identity to act as, has to be empty for RabbitMQ."""
     parts = response.split(b"\x00")
-    if len(parts) != 3:
+    if len(parts) != 3 or parts[0]:
         raise syntax_error(f"response {response!r} invalid")
     return _text(parts[1]), _text(parts[2])
 
 
 def _amqplain(response: bytes) -> tuple[str, str]:
-    """Name and password from a field table that comes without its length."""
-    fields, _ = decode_table(struct.pack(">I", len(response)) + response)
+    """Name and password from a field table that comes without its length. RabbitMQ takes bytes for one of the two."""
+    try:
+        fields, _ = decode_table(struct.pack(">I", len(response)) + response)
+    except MalformedTableError as error:
+        raise syntax_error(str(error)) from error
     name, password = fields.get("LOGIN"), fields.get("PASSWORD")
-    if not isinstance(name, str) or not isinstance(password, str):
+    strings = isinstance(name, str) or isinstance(password, str)
+    if not strings or not isinstance(name, str | bytes) or not isinstance(password, str | bytes):
         raise syntax_error(f"AMQPLAIN auth info with {sorted(fields)} is missing LOGIN or PASSWORD field")
-    return name, password
+    return _text(name), _text(password)
 
 
-def _text(part: bytes) -> str:
-    return part.decode("utf-8", "surrogateescape")
+def _text(part: str | bytes) -> str:
+    return part if isinstance(part, str) else part.decode("utf-8", "surrogateescape")
 
 
 def _bytes(text: str) -> bytes:

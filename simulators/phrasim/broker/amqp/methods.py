@@ -17,9 +17,17 @@ from typing import Any
 from pamqp.base import Frame
 from pamqp.commands import INDEX_MAPPING
 
+from phrasim.broker.amqp.access import Request, RequestOk
 from phrasim.broker.amqp.frames import frame_error, octets_text
-from phrasim.broker.amqp.tables import decode_table, encode_table, read_short_string, short_string
-from phrasim.broker.errors import AmqpConnectionError, not_implemented
+from phrasim.broker.amqp.tables import (
+    MalformedTableError,
+    decode_table,
+    encode_table,
+    read_short_string,
+    short_string,
+    syntax_error,
+)
+from phrasim.broker.errors import AmqpConnectionError, AmqpUnansweredError, not_implemented
 
 PUBLISH = b"\x00\x3c\x00\x28"
 ACK = b"\x00\x3c\x00\x50"
@@ -40,7 +48,9 @@ _COUNT = Struct(">I")
 _REPLY_TEXT_BYTES_MAX = 255
 
 _COMMANDS: dict[int, type[Frame]] = {
-    index: command for index, command in INDEX_MAPPING.items() if issubclass(command, Frame)
+    **{index: command for index, command in INDEX_MAPPING.items() if issubclass(command, Frame)},
+    Request.index: Request,
+    RequestOk.index: RequestOk,
 }
 _ARGUMENTS = {
     index: tuple((name, command.amqp_type(name)) for name in command.attributes())
@@ -134,14 +144,13 @@ def nack(delivery_tag: int, multiple: bool = False) -> bytes:
 def decode(payload: bytes) -> Frame:
     """Read any method into pamqp's command; tables, short and long strings hold what `tables` says.
 
-    Raises 540 for a method nobody knows: assumed, since RabbitMQ drops the connection without a word. Raises 501 for
-    arguments that are too short or too long or for a short string that is not UTF-8, 502 for a table; the error names
-    the method.
+    Raises AmqpUnansweredError for a method nobody knows and for a malformed table, 501 for arguments that are too short
+    or too long, which names the method, and 501 for a short string that is not UTF-8, which does not.
     """
     class_id, method_id = _IDS.unpack_from(payload)
     command_class = _COMMANDS.get(_INDEX.unpack_from(payload)[0])
     if command_class is None:
-        raise not_implemented(f"unknown method {{{class_id},{method_id}}}")
+        raise _unanswered(not_implemented(f"unknown method {{{class_id},{method_id}}}"))
     command = command_class.__new__(command_class)
     offset = 4
     bits = mask = 0
@@ -160,9 +169,6 @@ def decode(payload: bytes) -> Frame:
                 setattr(command, name, value)
     except (IndexError, struct.error) as error:
         raise _undecodable(payload) from error
-    except AmqpConnectionError as error:
-        error.class_id, error.method_id = class_id, method_id
-        raise
     if offset != len(payload):
         raise _undecodable(payload)
     return command
@@ -205,8 +211,16 @@ def _tag_and_bits(payload: bytes) -> tuple[int, int]:
     return delivery_tag, bits
 
 
+def _unanswered(error: AmqpConnectionError) -> AmqpUnansweredError:
+    """The error as one of which the client is not told."""
+    return AmqpUnansweredError(error.reply_code, error.reply_text)
+
+
 def _undecodable(payload: bytes) -> AmqpConnectionError:
-    error = frame_error(f"cannot decode {octets_text(payload[4:])}")
+    return _of(payload, frame_error(f"cannot decode {octets_text(payload[4:])}"))
+
+
+def _of(payload: bytes, error: AmqpConnectionError) -> AmqpConnectionError:
     error.class_id, error.method_id = _IDS.unpack_from(payload)
     return error
 
@@ -235,7 +249,12 @@ def _read_table(payload: bytes, offset: int) -> tuple[dict[str, Any], int]:
     # A table that reaches beyond the method is the method's fault (501), not the table's.
     if offset + 4 + _COUNT.unpack_from(payload, offset)[0] > len(payload):
         raise IndexError(offset)
-    return decode_table(payload, offset)
+    try:
+        return decode_table(payload, offset)
+    except MalformedTableError as error:
+        raise _of(payload, _unanswered(syntax_error(str(error)))) from error
+    except AmqpConnectionError as error:
+        raise _of(payload, error) from None
 
 
 def _long_string(text: str) -> bytes:

@@ -22,12 +22,12 @@ class Observer(Protocol):
         """The broker has taken the message of the last `publishing`, or has refused it."""
         ...
 
-    def delivering(self, user: str, delivery: Delivery) -> None:
-        """A delivery is about to be sent to a consumer."""
+    def delivering(self, user: str, delivery: Delivery) -> Properties:
+        """A delivery is about to be sent to a consumer, who gets it with the properties that are returned."""
         ...
 
-    def fetching(self, user: str, queue: str, fetched: Fetched) -> None:
-        """A message is about to be sent as the answer to `basic.get`; `queue` is "" for the one declared last."""
+    def fetching(self, user: str, fetched: Fetched) -> None:
+        """A message is about to be sent as the answer to `basic.get`."""
         ...
 
     def happened(self, event: Returned | DeadLettered | Dropped) -> None:

@@ -12,14 +12,15 @@ from typing import Any
 
 from phrasim.broker.amqp.frames import unexpected_frame
 from phrasim.broker.amqp.tables import (
+    MalformedTableError,
     decode_table,
     encode_table,
     read_short_string,
     seconds_of,
     short_string,
-    syntax_error,
     timestamp_of,
 )
+from phrasim.broker.errors import internal_error
 from phrasim.broker.message import Properties
 
 _FIELDS = (
@@ -42,8 +43,10 @@ _FIELDS = (
 
 _HEADERS = 0x2000
 _EXPIRATION = 0x0100
+_USER_ID = 0x0010
 _CLASS_AND_WEIGHT = 60 << 16
 _PREFIX = Struct(">IQH")
+_PREFIX_WITHOUT_FLAGS = Struct(">IQ")
 _TABLE_LENGTH = Struct(">I")
 _TIMESTAMP = Struct(">Q")
 
@@ -69,8 +72,9 @@ _WRITERS: dict[str, Callable[[Any], bytes]] = {
 class WireProperties(Properties):
     """The properties in the payload of a content header, `raw`, whose body will have `body_size` bytes.
 
-    Raises 505 for a header of another class than basic, and 502 for properties that do not fill `raw` to its end; so
-    nothing can fail later but reading `headers`, which raises 502 for a table that is wrong.
+    Raises 505 for a header of another class than basic. Properties that do not fill `raw` to its end, or of which the
+    headers are wrong, raise 541 when they are read, as the channel of RabbitMQ dies when it reads them: not before the
+    exchange has been found.
     """
 
     __slots__ = ("body_size", "raw")
@@ -81,10 +85,10 @@ class WireProperties(Properties):
     __delattr__ = object.__delattr__
 
     def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        flags = 0
         try:
             class_and_weight, self.body_size, flags = _PREFIX.unpack_from(raw)
-            if class_and_weight != _CLASS_AND_WEIGHT:
-                raise _other_header(class_and_weight)
             end = _PREFIX.size
             for step in _steps(flags):
                 if step > 0:
@@ -94,27 +98,37 @@ class WireProperties(Properties):
                 else:
                     end += 4 + _TABLE_LENGTH.unpack_from(raw, end)[0]
         except (IndexError, struct.error):
+            class_and_weight, self.body_size = _PREFIX_WITHOUT_FLAGS.unpack_from(raw)
             end = -1
+        if class_and_weight != _CLASS_AND_WEIGHT:
+            raise _other_header(class_and_weight)
         if end != len(raw):
-            raise syntax_error(f"the properties in a content header of {len(raw)} bytes do not end where it ends")
-        self.raw = raw
-        # The two that the broker asks for with every message; mypy knows of the base class that it is frozen.
+            return
+        # The three that the broker asks for with every message; mypy knows of the base class that it is frozen.
         if not flags & _HEADERS:
             self.headers = None  # type: ignore[misc]
         if not flags & _EXPIRATION:
             self.expiration = None  # type: ignore[misc]
+        if not flags & _USER_ID:
+            self.user_id = None  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> object:
-        """Called for a property that has no value yet: then it is time to read them."""
+        """Called for a property that has no value yet: then it is time to read them. Raises 541."""
         if name not in Properties.__dataclass_fields__:
             raise AttributeError(name, name=name, obj=self)
+        raw = self.raw
         offset = _PREFIX.size
-        present, absent = _fields(_PREFIX.unpack_from(self.raw)[2])
+        try:
+            present, absent = _fields(_PREFIX.unpack_from(raw)[2])
+            for field, read in present:
+                value, offset = read(raw, offset)
+                setattr(self, field, value)
+        except (IndexError, struct.error, MalformedTableError) as error:
+            raise internal_error() from error
+        if offset != len(raw):
+            raise internal_error()
         for field in absent:
             setattr(self, field, None)
-        for field, read in present:
-            value, offset = read(self.raw, offset)
-            setattr(self, field, value)
         return object.__getattribute__(self, name)
 
 

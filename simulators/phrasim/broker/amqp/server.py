@@ -17,7 +17,7 @@ from phrasim.broker.core import Broker
 from phrasim.clock import Clock
 
 LINGER_S = 1
-"""Seconds for a client to hang up after the last byte to it, as RabbitMQ's `SILENT_CLOSE_DELAY`."""
+"""Seconds for a client to hang up after the last byte to it."""
 
 
 class AmqpServer:
@@ -35,10 +35,7 @@ class AmqpServer:
     ) -> None:
         self.clock = clock
         self.settings = settings or Settings()
-        self.outlets = {
-            vhost: Outlet(broker, self.settings.held_bytes_max, observer, self._settled)
-            for vhost, broker in brokers.items()
-        }
+        self.outlets = self._outlets(brokers, observer)
         self.pumps: dict[Pump, None] = {}
         self.drained = asyncio.Event()
         self._timers: dict[Outlet, tuple[int, asyncio.TimerHandle]] = {}
@@ -48,6 +45,16 @@ class AmqpServer:
         """Accept connections on `listener`, which is bound."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(partial(Pump, self, loop), sock=listener)
+        for outlet in self.outlets.values():
+            outlet.pump()
+
+    def replace(self, brokers: Mapping[str, Broker], observer: Observer | None = None) -> None:
+        """From now on serve these; every client of those before is told that they ended (320)."""
+        self._cancel_timers()
+        self.outlets = self._outlets(brokers, observer)
+        for pump in list(self.pumps):
+            pump.connection.shut_down("reset")
+        self._cancel_timers()  # A client that leaves settles the broker that it leaves.
         for outlet in self.outlets.values():
             outlet.pump()
 
@@ -65,9 +72,7 @@ class AmqpServer:
             for pump in list(self.pumps):
                 pump.abort()
             await self.drained.wait()
-        for _, timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._cancel_timers()
 
     def check_drained(self) -> None:
         """Note whether the last connection has gone."""
@@ -75,6 +80,15 @@ class AmqpServer:
             self.drained.clear()
         else:
             self.drained.set()
+
+    def _outlets(self, brokers: Mapping[str, Broker], observer: Observer | None) -> dict[str, Outlet]:
+        held_bytes_max = self.settings.held_bytes_max
+        return {vhost: Outlet(broker, held_bytes_max, observer, self._settled) for vhost, broker in brokers.items()}
+
+    def _cancel_timers(self) -> None:
+        for _, timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     def _settled(self, outlet: Outlet) -> None:
         """Wake the broker when it next has something to do by itself, as with a message that expires."""
@@ -174,7 +188,12 @@ class Pump(asyncio.Protocol):
         self._ending = True
         if transport.is_closing():
             return
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:
+            # The client has gone with our answers unread; asyncio's own loop raises that here, uvloop does not.
+            transport.abort()
+            return
         if not self._reading:
             transport.resume_reading()
         self._loop.call_later(LINGER_S, transport.close)

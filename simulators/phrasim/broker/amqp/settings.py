@@ -9,6 +9,9 @@ MIB = 1024 * 1024
 HANDSHAKE_S = 10
 """Seconds from accepting to `connection.open`, as RabbitMQ's `handshake_timeout`."""
 
+SILENCE_S = 3
+"""Seconds for which a client that is not to be trusted has to wait for the end (RabbitMQ's `SILENT_CLOSE_DELAY`)."""
+
 CLOSING_S = 30
 """Seconds for the client to answer `connection.close`, or the heartbeat if that is shorter (RabbitMQ's
 `CLOSING_TIMEOUT`)."""

@@ -16,7 +16,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from phrasim.broker.errors import AmqpConnectionError
+from phrasim.broker.errors import AmqpConnectionError, not_implemented
 from phrasim.broker.message import FieldValue, Table
 
 TABLE_BYTES_MAX = 131_072
@@ -85,27 +85,29 @@ class Float32(float):
     __slots__ = ()
 
 
-def syntax_error(explanation: str) -> AmqpConnectionError:
-    """502: a field holds what it may not hold.
+class MalformedTableError(ValueError):
+    """Bytes that are no field table. RabbitMQ's parser dies of them; whose it is, decides what the client is told."""
 
-    AMQP 0-9-1 has this code for it. RabbitMQ's parser ends there, and answers 541 without an explanation or nothing.
-    """
+
+def syntax_error(explanation: str) -> AmqpConnectionError:
+    """502: a field holds what it may not hold. Only the log of RabbitMQ has it, where no client is told."""
     return AmqpConnectionError(502, f"SYNTAX_ERROR - {explanation}")
 
 
 def decode_table(payload: bytes, offset: int = 0) -> tuple[dict[str, FieldValue], int]:
     """Read the table whose length stands at `offset`; gives it, and the offset behind it.
 
-    Raises 502 for one that is cut off, too long or too deep, for an unknown type, and for a number that is not finite.
+    Raises MalformedTableError for one that is cut off, for an unknown type, and for a number that is not finite; 540
+    for one that is beyond the limits above.
     """
     try:
         (length,) = _LENGTH.unpack_from(payload, offset)
         start = offset + 4
         end = start + length
         if end > len(payload):
-            raise syntax_error(f"a field table of {length} bytes has {len(payload) - start} bytes to lie in")
+            raise MalformedTableError(f"a field table of {length} bytes has {len(payload) - start} bytes to lie in")
         if length > TABLE_BYTES_MAX:
-            raise syntax_error(f"a field table of {length} bytes is longer than {TABLE_BYTES_MAX} bytes")
+            raise not_implemented(f"a field table of {length} bytes is longer than {TABLE_BYTES_MAX} bytes")
         return _read_table(payload, start, end, 1), end
     except (IndexError, struct.error) as error:
         raise _cut_off() from error
@@ -155,7 +157,7 @@ def seconds_of(time: datetime | int) -> int:
 def _finite(number: float) -> float:
     # Erlang has no infinity, and no NaN: RabbitMQ's parser does not take these bytes for a number.
     if not math.isfinite(number):
-        raise syntax_error(f"a field holds {number}, which is no finite number")
+        raise MalformedTableError(f"a field holds {number}, which is no finite number")
     return number
 
 
@@ -225,7 +227,7 @@ def _read_value(payload: bytes, offset: int, end: int, depth: int) -> tuple[Fiel
         scale, digits = _DECIMAL.unpack_from(payload, offset)
         return _decimal(scale, digits), offset + _DECIMAL.size
     if tag not in b"SxFA":
-        raise syntax_error(f"a field has the unknown type {chr(tag)!r}")
+        raise MalformedTableError(f"a field has the unknown type {chr(tag)!r}")
     start = offset + 4
     stop = start + _LENGTH.unpack_from(payload, offset)[0]
     if stop > end:
@@ -235,14 +237,14 @@ def _read_value(payload: bytes, offset: int, end: int, depth: int) -> tuple[Fiel
     if tag == ord("x"):
         return payload[start:stop], stop
     if depth == TABLE_DEPTH_MAX:
-        raise syntax_error(f"tables and arrays lie more than {TABLE_DEPTH_MAX} deep in each other")
+        raise not_implemented(f"tables and arrays lie more than {TABLE_DEPTH_MAX} deep in each other")
     if tag == ord("F"):
         return _read_table(payload, start, stop, depth + 1), stop
     return _read_array(payload, start, stop, depth + 1), stop
 
 
-def _cut_off() -> AmqpConnectionError:
-    return syntax_error("a field table is cut off, or a value in it is longer than the room it has")
+def _cut_off() -> MalformedTableError:
+    return MalformedTableError("a field table is cut off, or a value in it is longer than the room it has")
 
 
 def _decimal(scale: int, digits: int) -> Decimal:
