@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from phrasim.broker import AmqpChannelError, AmqpConnectionError, Channel
+from phrasim.broker.amqp.tables import Int32
 from phrasim.broker.message import type_word
 
 
@@ -28,6 +29,16 @@ from phrasim.broker.message import type_word
             "x-dead-letter-routing-key: {unacceptable_type,long}",
         ),
         ({"x-dead-letter-routing-key": "k"}, "x-dead-letter-routing-key: routing_key_but_no_dlx_defined"),
+        ({"x-max-priority": "high"}, 'x-max-priority: "expected integer, got longstr"'),
+        ({"x-max-priority": None}, 'x-max-priority: "expected integer, got void"'),
+        ({"x-max-priority": -1}, "x-max-priority: {value_negative,-1}"),
+        ({"x-max-priority": 256, "x-overflow": 1}, "x-max-priority: {max_value_exceeded,256}"),
+        ({"x-single-active-consumer": 0}, "x-single-active-consumer: {unacceptable_type,long}"),
+        ({"x-single-active-consumer": 1}, "x-single-active-consumer: {unacceptable_type,long}"),
+        ({"x-single-active-consumer": Int32(0)}, "x-single-active-consumer: {unacceptable_type,signedint}"),
+        ({"x-single-active-consumer": None}, "x-single-active-consumer: {unacceptable_type,void}"),
+        ({"x-single-active-consumer": "true"}, "x-single-active-consumer: {unacceptable_type,longstr}"),
+        ({"x-single-active-consumer": 0, "x-queue-mode": 1}, "x-queue-mode: {unacceptable_type,long}"),
         ({"x-queue-mode": "fast"}, "x-queue-mode: \"unsupported queue mode 'fast'\""),
     ],
 )
@@ -50,13 +61,28 @@ def test_a_dead_letter_exchange_of_another_type_is_refused_before_all_else(chann
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"x-max-priority": 5}, {"x-single-active-consumer": True}, {"x-queue-type": "quorum"}]
+    "arguments",
+    [
+        {"x-max-priority": 5},
+        {"x-single-active-consumer": True},
+        {"x-queue-type": "quorum"},
+        {"x-queue-type": None},
+    ],
 )
 def test_what_is_not_simulated_is_refused_rather_than_ignored(channel: Channel, arguments: dict) -> None:
     with pytest.raises(AmqpConnectionError, match="is not simulated") as exc_info:
         channel.queue_declare("q", arguments=arguments)
     assert exc_info.value.reply_code == 540
     assert channel.connection.closed
+
+
+def test_a_routing_key_of_dead_letters_is_no_longer_than_that_of_a_message_may_be(channel: Channel) -> None:
+    """RabbitMQ 3.10 takes a longer one, and ends with 541 every connection that the letter is meant for."""
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "é" * 127 + "k"}
+    channel.queue_declare("q", arguments=arguments)
+    with pytest.raises(AmqpConnectionError, match="has 256 bytes") as exc_info:
+        channel.queue_declare("r", arguments={**arguments, "x-dead-letter-routing-key": "é" * 128})
+    assert exc_info.value.reply_code == 540
 
 
 def test_arguments_that_mean_nothing_to_a_classic_queue_are_taken(channel: Channel) -> None:

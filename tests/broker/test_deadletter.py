@@ -2,10 +2,15 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from phrasim.broker import Broker, Channel, DeadLettered, Dropped, Properties
+from phrasim.broker.amqp.tables import Int8, Timestamp, encode_table
+from phrasim.broker.core import LETTERS_MAX
 from phrasim.broker.deadletter import is_cycle, record_death
 
 EPOCH = datetime.fromtimestamp(1_760_000_000, UTC)
@@ -278,6 +283,51 @@ def test_a_long_chain_of_queues_needs_no_deep_stack(broker: Broker, channel: Cha
     assert len(letter.properties.headers["x-death"]) == 600
 
 
+def dead_lettering_at_once(queue: str) -> dict:
+    return {"x-message-ttl": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
+
+
+def test_a_round_that_never_ends_is_cut(clock) -> None:
+    """RabbitMQ 3.10 passes this letter on for ever: the rejection always stands before the queue it comes back to."""
+    broker = Broker(clock, random.Random(1), turns_x_death=True)
+    channel = broker.open_connection().open_channel()
+    channel.queue_declare("r", arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "a"})
+    channel.queue_declare("a", arguments=dead_lettering_at_once("b"))
+    channel.queue_declare("b", arguments=dead_lettering_at_once("a"))
+    for _ in range(2):
+        channel.basic_publish("", "r", b"x")
+        channel.basic_reject(channel.basic_get("r").delivery_tag, requeue=False)
+        events = broker.drain()
+        letter = events[-2].letter
+        assert events[-1] == Dropped(letter, "b", "dead-letter cycle")
+        assert len(events) == LETTERS_MAX + 1
+    assert [queue.ready_count for queue in broker.queues.values()] == [0, 0, 0]
+    assert broker.held_bytes == 0
+
+
+def test_a_letter_by_every_way_through_many_queues_is_cut(broker: Broker, channel: Channel) -> None:
+    """Eight queues that all lead to each other have more than thirteen thousand ways through them."""
+    for name in "abcdefgh":
+        channel.queue_declare(name, arguments={"x-message-ttl": 0, "x-dead-letter-exchange": "amq.fanout"})
+        channel.queue_bind(name, "amq.fanout")
+    channel.basic_publish("", "a", b"x")
+    events = broker.drain()
+    assert len([event for event in events if isinstance(event, DeadLettered)]) == LETTERS_MAX
+    assert broker.held_bytes == 0
+
+
+def test_each_death_may_lead_to_as_many_letters(broker: Broker, channel: Channel) -> None:
+    """One message that dies in many queues at once has died many times."""
+    number = LETTERS_MAX // 2 + 1
+    channel.queue_declare("dead")
+    channel.queue_declare("late", arguments=dead_lettering_at_once("dead"))
+    for queue in range(number):
+        channel.queue_declare(f"q{queue}", arguments=dead_lettering_at_once("late"))
+        channel.queue_bind(f"q{queue}", "amq.fanout")
+    channel.basic_publish("amq.fanout", "", b"x")
+    assert channel.queue_declare("dead", passive=True).message_count == number
+
+
 def test_deaths_stand_newest_first_and_a_repeated_one_moves_to_the_front() -> None:
     def death(queue: str, reason: str = "rejected") -> dict:
         return {"queue": queue, "reason": reason}
@@ -324,6 +374,92 @@ def test_a_letter_reaches_a_queue_after_the_message_that_it_was_made_of(broker: 
 def test_what_a_publisher_put_into_x_death_is_brought_into_order(recorded: list, counts: list) -> None:
     deaths = record_death(recorded, {"queue": "q", "reason": "rejected"})
     assert [entry["count"] for entry in deaths] == counts
+
+
+def recorded_plainly(recorded: list, death: dict, turned: bool) -> list:
+    """`record_death` in as few words as it takes, comparing every entry with all before it."""
+    entries = [entry for entry in recorded if isinstance(entry, dict)]
+    keys = [(entry.get("queue"), entry.get("reason")) for entry in entries]
+    own = (death["queue"], death["reason"])
+    same = None
+    others = []
+    for place, (entry, key) in enumerate(zip(entries, keys, strict=True)):
+        if key in keys[:place]:
+            continue
+        if len(entries) > 1 and "count" not in entry:
+            entry = dict(sorted({**entry, "count": keys.count(key)}.items()))
+        if key == own:
+            same = entry
+        else:
+            others.append(entry)
+    if turned:
+        others.reverse()
+    if same is None:
+        return [{"count": 1, **death}, *others]
+    count = same.get("count", 0)
+    grown = {**same, "count": count + 1 if isinstance(count, int) else 1}
+    return [dict(sorted(grown.items())), *others]
+
+
+NAMES = st.sampled_from(["q", "r", "expired"])
+ANYTHING = st.recursive(
+    st.one_of(NAMES, st.sampled_from([None, True, 1, 1.0, Int8(1), Decimal(1), 0, -0.0, b"q", EPOCH, Timestamp(1)])),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(NAMES, inner, max_size=2)),
+    max_leaves=4,
+)
+ENTRIES = st.one_of(
+    st.fixed_dictionaries(
+        {"queue": NAMES, "reason": NAMES}, optional={"count": st.one_of(ANYTHING, st.integers(0, 9))}
+    ),
+    st.fixed_dictionaries({}, optional={"queue": ANYTHING, "reason": ANYTHING, "count": ANYTHING, "time": ANYTHING}),
+    ANYTHING,
+)
+
+
+@given(recorded=st.lists(ENTRIES, max_size=8), queue=NAMES, reason=NAMES, turned=st.booleans())
+@example(recorded=[{"queue": []}, {"queue": {}}, {"queue": [[]]}, {"queue": []}], queue="q", reason="r", turned=False)
+@example(recorded=[{"queue": 1}, {"queue": True}, {"queue": [1.0]}, {"queue": [1]}], queue="q", reason="r", turned=True)
+@example(recorded=[{"queue": {"q": 1, "r": [2]}}, {"queue": {"r": [2], "q": 1}}], queue="q", reason="r", turned=False)
+def test_deaths_are_recorded_as_the_plain_definition_does_it(
+    recorded: list, queue: str, reason: str, turned: bool
+) -> None:
+    death = {"queue": queue, "reason": reason, "exchange": "x"}
+    found = record_death(recorded, death, turned=turned)
+    # As text the types of numbers show, and the order of fields, which the wire keeps.
+    assert repr(found) == repr(recorded_plainly(recorded, death, turned))
+
+
+class Compared:
+    """Counts how often a name is compared, for all names together."""
+
+    times = 0
+
+    def __init__(self, name: int) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return self.name
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return isinstance(other, Compared) and self.name == other.name
+
+
+def test_a_long_x_death_is_not_compared_entry_by_entry() -> None:
+    recorded: list = [{"queue": Compared(number), "reason": "expired"} for number in range(2_000)] * 2
+    Compared.times = 0
+    deaths = record_death(recorded, {"queue": "q", "reason": "expired"})
+    assert [deaths[1]["count"], len(deaths)] == [2, 2_001]
+    assert Compared.times < 10 * len(recorded)
+
+
+@pytest.mark.parametrize("count", [2**63 - 1, Timestamp(2**64 - 1), -1, 7])
+def test_a_count_stays_within_64_bits_as_rabbitmq_writes_it(count: int) -> None:
+    recorded = [{"queue": "q", "reason": "expired", "count": count}]
+    (death,) = record_death(recorded, {"queue": "q", "reason": "expired"})
+    assert death["count"] == {2**63 - 1: -(2**63), 2**64 - 1: 0, -1: 0, 7: 8}[count]
+    assert type(death["count"]) is int
+    encode_table(death)
 
 
 def test_an_x_death_that_is_no_array_is_replaced(broker: Broker, channel: Channel) -> None:

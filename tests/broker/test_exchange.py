@@ -2,13 +2,14 @@
 
 import re
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phrasim.broker import AmqpChannelError, Broker, Channel, Delivery, Dropped, Properties
-from phrasim.broker.exchange import Exchange, headers_match
+from phrasim.broker.exchange import Exchange, _TopicNode, headers_match
 
 
 def reached(
@@ -39,6 +40,7 @@ WORDS = st.lists(st.sampled_from(["a", "b", "", "*", "#"]), max_size=6)
 @given(patterns=st.lists(WORDS, max_size=6), removed=st.lists(st.integers(0, 5), max_size=3), key=WORDS)
 @example(patterns=[["#", "a", "#"]], removed=[], key=["a", "a"])
 @example(patterns=[["#", "#"], ["*", "#"]], removed=[], key=[])
+@example(patterns=[["#"] * 6, ["#", "*"] * 3, ["*", "#"] * 3, ["#", "a"] * 3], removed=[], key=["a"] * 6)
 def test_a_topic_exchange_matches_as_a_naive_matcher_does(patterns: list, removed: list, key: list) -> None:
     def text(words: list[str]) -> str:
         return ".".join(words)
@@ -67,6 +69,64 @@ def test_many_hashes_cost_no_backtracking() -> None:
     exchange = Exchange("t", "topic", durable=False, auto_delete=False, internal=False, arguments={})
     exchange.bind(exchange, ".".join(["#", "a"] * 30), {})
     assert not list(exchange.match(".".join(["a"] * 200) + ".b", None))
+
+
+def test_a_hard_pattern_takes_steps_by_words_and_nodes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+    stand_on = _TopicNode.stand_on
+
+    def counted(node: _TopicNode, places: dict) -> None:
+        nonlocal steps
+        steps += 1
+        stand_on(node, places)
+
+    monkeypatch.setattr(_TopicNode, "stand_on", counted)
+    exchange = Exchange("t", "topic", durable=False, auto_delete=False, internal=False, arguments={})
+    nodes = 0
+    for words in (["#", "*"] * 60, ["*", "#"] * 60, ["#", "#", "a"] * 40, ["#", "a", "*"] * 40):
+        exchange.bind(exchange, ".".join(words), {})
+        nodes += len(words)
+    assert len(list(exchange.match(".".join(["a"] * 120), None))) == 4
+    # From each node a word leads at most to the node itself and to two others.
+    assert steps <= 3 * 120 * nodes
+
+
+class Noted(dict):
+    """A dict that counts what is put into it."""
+
+    puts = 0
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self.puts += 1
+        super().__setitem__(key, value)
+
+
+def test_a_row_of_hashes_is_walked_once_for_each_word() -> None:
+    root = node = _TopicNode()
+    root.add(".".join(["#"] * 100))
+    places = Noted()
+    for _ in range(101):
+        node.stand_on(places)
+        node = node.children.get("#", root)
+    assert (len(places), places.puts) == (101, 101)
+
+
+def test_equal_keys_in_cc_and_bcc_are_matched_once(
+    broker: Broker, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    match = Exchange.match
+
+    def noted(exchange: Exchange, routing_key: str, headers: Any) -> Any:
+        asked.append(routing_key)
+        return match(exchange, routing_key, headers)
+
+    monkeypatch.setattr(Exchange, "match", noted)
+    channel.queue_declare("q")
+    channel.queue_bind("q", "amq.topic", "#.b")
+    headers = {"CC": ["k", "b", "b", "c"] * 50, "BCC": ["b", "d"] * 50}
+    assert reached(broker, channel, "amq.topic", "k", headers) == ["q"]
+    assert asked == ["k", "b", "c", "d"]
 
 
 def test_a_direct_exchange_matches_the_whole_key_only(broker: Broker, channel: Channel) -> None:

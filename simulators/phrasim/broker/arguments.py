@@ -12,6 +12,12 @@ from phrasim.broker.message import EXPIRY_MS_MAX, INTEGER_WORDS, FieldValue, Tab
 
 Overflow: TypeAlias = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
 
+PRIORITY_MAX = 255
+"""Highest `x-max-priority` that RabbitMQ takes."""
+
+ROUTING_KEY_BYTES_MAX = 255
+"""Longest routing key that a message can have, a short string of AMQP; an argument may hold a longer one."""
+
 COMPARED = (
     "x-expires",
     "x-message-ttl",
@@ -45,7 +51,8 @@ def read_queue_arguments(arguments: Table, queue: str) -> QueueArguments:
     """Check `arguments` of the queue that RabbitMQ would call `queue` (such as "queue 'q' in vhost '/'").
 
     Raises 406 with RabbitMQ's words for a value it refuses, and 540 for what this broker does not imitate:
-    priorities, a single active consumer, and any queue type but `classic`.
+    priorities, a single active consumer, any queue type but `classic`, and a routing key for dead letters that is too
+    long for a delivery.
     """
     refusal = _Refusal(arguments, queue)
     named = arguments.get("x-dead-letter-exchange", "")
@@ -62,12 +69,16 @@ def read_queue_arguments(arguments: Table, queue: str) -> QueueArguments:
         raise refusal.of("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
     length_max = refusal.integer("x-max-length")
     length_bytes_max = refusal.integer("x-max-length-bytes")
+    priorities = refusal.integer("x-max-priority")
+    if priorities is not None and priorities > PRIORITY_MAX:
+        raise refusal.of("x-max-priority", f"{{max_value_exceeded,{priorities}}}")
     overflow = refusal.text("x-overflow")
     if overflow not in {None, "drop-head", "reject-publish", "reject-publish-dlx"}:
         raise refusal.of("x-overflow", "invalid_overflow")
     queue_mode = refusal.text("x-queue-mode")
     if queue_mode not in {None, "default", "lazy"}:
         raise refusal.of("x-queue-mode", f"\"unsupported queue mode '{queue_mode}'\"")
+    refusal.flag("x-single-active-consumer")
     _refuse_what_is_not_imitated(arguments, queue)
     return QueueArguments(
         expires_ms,
@@ -82,12 +93,20 @@ def read_queue_arguments(arguments: Table, queue: str) -> QueueArguments:
 
 def _refuse_what_is_not_imitated(arguments: Table, queue: str) -> None:
     for name, harmless in (
-        ("x-max-priority", (None,)),
-        ("x-single-active-consumer", (None, False)),
-        ("x-queue-type", (None, "classic")),
+        ("x-max-priority", ()),
+        ("x-single-active-consumer", (False,)),
+        ("x-queue-type", ("classic",)),
     ):
-        if arguments.get(name) not in harmless:
+        if name in arguments and arguments[name] not in harmless:
             raise not_implemented(f"{name} {arguments[name]!r} of {queue} is not simulated: leave it out")
+    routing_key = arguments.get("x-dead-letter-routing-key", "")
+    length = len(routing_key.encode("utf-8", "surrogateescape")) if isinstance(routing_key, str) else 0
+    if length > ROUTING_KEY_BYTES_MAX:
+        # RabbitMQ takes it, and ends with 541 each connection to which it would deliver such a letter.
+        raise not_implemented(
+            f"x-dead-letter-routing-key of {queue} has {length} bytes, and no message can be delivered with more than "
+            f"{ROUTING_KEY_BYTES_MAX}: shorten it"
+        )
 
 
 class _Refusal:
@@ -111,6 +130,11 @@ class _Refusal:
         if maximum is not None and value > maximum:
             raise self.of(name, f"{{value_too_large,{value}}}")
         return value
+
+    def flag(self, name: str) -> None:
+        value = self._arguments.get(name, False)
+        if not isinstance(value, bool):
+            raise self.of(name, f"{{unacceptable_type,{type_word(value)}}}")
 
     def text(self, name: str) -> str | None:
         if name not in self._arguments:

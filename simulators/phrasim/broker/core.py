@@ -24,6 +24,13 @@ from phrasim.broker.exchange import EXCHANGE_TYPES, ROUTES_MAX, Destination, Exc
 from phrasim.broker.message import Message, Table, type_word
 from phrasim.broker.queue import Queue
 
+LETTERS_MAX = 4096
+"""How many letters one death may lead to before time goes on.
+
+In the order of RabbitMQ up to 3.12 a message may go round for ever between queues with a time to live of 0, and in
+any order it may come by every way through many queues that lead to each other.
+"""
+
 NS_PER_S = 1_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PREDECLARED: tuple[tuple[str, ExchangeType, bool], ...] = (
@@ -36,6 +43,15 @@ PREDECLARED: tuple[tuple[str, ExchangeType, bool], ...] = (
     ("amq.rabbitmq.trace", "topic", True),
 )
 """Name, type and whether internal, of the exchanges that every virtual host has."""
+
+
+class _Origin:
+    """A death, and how many `letters` it has led to so far: its own, those of its letters, and so on."""
+
+    __slots__ = ("letters",)
+
+    def __init__(self) -> None:
+        self.letters = 0
 
 
 class Broker:
@@ -77,6 +93,7 @@ class Broker:
         self._connection_serial = 0
         self._generation = 0
         self._dead: deque[tuple[Message, Queue, DeathReason, Exchange]] = deque()
+        self._origins: dict[Message, _Origin] = {}
         self._burying = False
         for name, type_, internal in PREDECLARED:
             self.exchanges[name] = Exchange(
@@ -282,7 +299,7 @@ class Broker:
     def route(self, message: Message, exchange: Exchange) -> tuple[Queue, ...]:
         """The queues that `message` goes to from `exchange`, each once, however many bindings match."""
         if message.carbon_keys:
-            return self._walk(message, exchange, (message.routing_key, *message.carbon_keys))[0]
+            return self._walk(message, exchange, tuple(dict.fromkeys((message.routing_key, *message.carbon_keys))))[0]
         if exchange.name == "":
             queue = self.queues.get(message.routing_key)
             return () if queue is None else (queue,)
@@ -339,8 +356,14 @@ class Broker:
                 self._dead_letter(*self._dead.popleft())
         finally:
             self._burying = False
+            self._origins.clear()
 
     def _dead_letter(self, message: Message, queue: Queue, reason: DeathReason, exchange: Exchange) -> None:
+        origin = self._origins.get(message) or _Origin()
+        if origin.letters == LETTERS_MAX:
+            self.drop(message, queue.name, "dead-letter cycle")
+            return
+        origin.letters += 1
         letter = make_letter(
             message,
             queue.name,
@@ -352,6 +375,7 @@ class Broker:
             honours_client_x_death=self._honours_client_x_death,
             turns_x_death=self._turns_x_death,
         )
+        self._origins[letter] = origin
         self.events.append(DeadLettered(message, queue.name, reason, exchange.name, letter.routing_key, letter))
         queues = self.route(letter, exchange)
         if not queues:

@@ -4,7 +4,8 @@ After RabbitMQ's "Dead Letter Exchanges" page and `rabbit_dead_letter.erl` of 3.
 as that page has it; 3.12 and older turn recorded entries round whenever there are two or more, if asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 
 from phrasim.broker.events import DeathReason
@@ -72,31 +73,57 @@ def record_death(recorded: Sequence[FieldValue], death: Table, *, turned: bool =
     """The x-death entries after `death`, newest first: one for each queue and reason, with a `count`.
 
     An entry that is there already keeps its time and keys; only its count grows, and it moves to the front.
+    A count takes 64 bits with a sign, and beyond the highest the lowest follows, as RabbitMQ writes it.
     Entries that are not tables cannot be the broker's and are left out (RabbitMQ's queue process dies of them). With
     `turned` the recorded entries come out in the opposite order, as RabbitMQ up to 3.12 has it.
     """
     entries = [entry for entry in recorded if isinstance(entry, Mapping)]
-    keys = [(entry.get("queue"), entry.get("reason")) for entry in entries]
-    own = (death["queue"], death["reason"])
-    same: Table | None = None
-    others: list[Table] = []
-    for place, (entry, key) in enumerate(zip(entries, keys, strict=True)):
-        if key in keys[:place]:
+    keys = [_key(entry) for entry in entries]
+    times: Counter[Hashable] | None = None
+    found: dict[Hashable, Table] = {}
+    for entry, key in zip(entries, keys, strict=True):
+        if key in found:
             continue
         if len(entries) > 1 and "count" not in entry:
             # RabbitMQ brings entries together, and counts those that are not counted yet; one alone it leaves as it is.
-            entry = dict(sorted({**entry, "count": keys.count(key)}.items()))
-        if key == own:
-            same = entry
-        else:
-            others.append(entry)
+            times = Counter(keys) if times is None else times
+            entry = dict(sorted({**entry, "count": times[key]}.items()))
+        found[key] = entry
+    same = found.pop(_key(death), None)
+    others = list(found.values())
     if turned:
         others.reverse()
     if same is None:
         return [{"count": 1, **death}, *others]
     count = same.get("count", 0)
-    grown = {**same, "count": count + 1 if isinstance(count, int) else 1}
+    grown = {**same, "count": _as_long(count + 1) if isinstance(count, int) else 1}
     return [dict(sorted(grown.items())), *others]
+
+
+def _key(entry: Table) -> Hashable:
+    """What tells entries apart: queue and reason, which are strings unless a publisher wrote them."""
+    queue, reason = entry.get("queue"), entry.get("reason")
+    if type(queue) is str and type(reason) is str:
+        return queue, reason
+    return _hashable(queue), _hashable(reason)
+
+
+def _hashable(value: FieldValue) -> Hashable:
+    """Something that is equal for equal values and for no others: a publisher may have put anything there."""
+    match value:
+        case str() | bytes():
+            return value
+        case Mapping():
+            return "table", frozenset((name, _hashable(item)) for name, item in value.items())
+        case Sequence():
+            return type(value).__name__, tuple(map(_hashable, value))
+        case _:
+            return value
+
+
+def _as_long(number: int) -> int:
+    """The number that AMQP's `l` makes of the last 64 bits of `number`."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def is_cycle(queue: str, deaths: FieldValue) -> bool:

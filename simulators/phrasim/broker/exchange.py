@@ -202,9 +202,12 @@ class _TopicNode:
         return [node.pattern for node in places if node.pattern is not None]
 
     def stand_on(self, places: "dict[_TopicNode, None]") -> None:
-        """Stand here, and behind every `#` from here, which may take no word at all."""
+        """Stand here, and behind every `#` from here, which may take no word at all.
+
+        Where somebody stands already, somebody stands behind every `#` from there.
+        """
         node: _TopicNode | None = self
-        while node is not None:
+        while node is not None and node not in places:
             places[node] = None
             node = node.children.get("#")
 

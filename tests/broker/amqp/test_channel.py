@@ -7,6 +7,7 @@ import pytest
 from pamqp import body, commands, frame
 from pamqp.commands import Basic, Channel, Confirm, Exchange, Queue, Tx
 
+from phrasim.broker import Properties
 from phrasim.broker.amqp import access, dispatch
 
 
@@ -464,22 +465,40 @@ def test_a_dead_letter_reads_as_the_client_expects_it(landscape: Any, amqp: Any,
     assert (head.properties.content_type, content, ok.routing_key) == ("text/plain", b"late", "dead")
 
 
-def test_a_message_that_cannot_be_written_ends_that_connection_only(landscape: Any, amqp: Any) -> None:
-    wire, other = landscape.client(), landscape.client()
-    key = "k" * 300
-    landscape.broker.exchanges["amq.fanout"].bind(
-        landscape.broker.declare_queue("dead", durable=False, auto_delete=False, owner=None, arguments={}), "", {}
-    )
-    wire.call(
-        Queue.Declare(
-            queue="q",
-            arguments={"x-dead-letter-exchange": "amq.fanout", "x-dead-letter-routing-key": key, "x-max-length": 0},
-        )
-    )
-    wire.send(amqp.message("q"))
-    answers = other.send(Basic.Consume(queue="dead"), channel=1)
+def test_a_message_that_cannot_be_written_ends_that_connection_only(landscape: Any) -> None:
+    """Only who publishes without a wire can have such a message; RabbitMQ would end the next connection too."""
+    publisher = landscape.broker.open_connection().open_channel()
+    publisher.queue_declare("q", arguments={"x-dead-letter-exchange": "amq.fanout"})
+    publisher.queue_declare("dead")
+    publisher.queue_bind("dead", "amq.fanout")
+    for command in (Basic.Consume(queue="q"), Basic.Get(queue="q"), Basic.Get(queue="q", no_ack=True)):
+        bystander = landscape.client()
+        for properties in (Properties(priority=256), Properties(headers={"n": 2**63})):
+            publisher.basic_publish("", "q", b"bad", properties)
+            publisher.basic_publish("", "q", b"good")
+            wire = landscape.client()
+            answers = wire.send(command, channel=1)
+            assert error(answers)[:2] == (0, 541)
+            assert "a message cannot be written: " in error(answers)[2]
+            wire = landscape.client()
+            (_, _), (_, _), (_, body) = wire.send(Basic.Get(queue="q", no_ack=True), channel=1)
+            assert body == b"good"
+            dead = publisher.basic_get("dead", no_ack=True)
+            assert (dead is None) == getattr(command, "no_ack", False)
+        assert bystander.call(Queue.Declare(queue="q", passive=True)).message_count == 0
+
+
+def test_a_message_that_cannot_be_written_may_be_behind_another(landscape: Any, amqp: Any) -> None:
+    publisher = landscape.broker.open_connection().open_channel()
+    publisher.queue_declare("q")
+    wire = landscape.client()
+    wire.send(Basic.Qos(prefetch_count=1), Basic.Consume(queue="q"), channel=1)
+    for properties in (Properties(priority=256), Properties(priority=256), Properties()):
+        publisher.basic_publish("", "q", b"x", properties)
+    landscape.outlets["/"].pump()
+    answers = wire.take()
     assert error(answers)[:2] == (0, 541)
-    assert wire.call(Queue.Declare(queue="q", passive=True)).message_count == 0
+    assert amqp.names(answers).count("Connection.Close") == 1
 
 
 class Onlooker:

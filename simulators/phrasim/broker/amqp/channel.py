@@ -15,12 +15,14 @@ from phrasim.broker.amqp.frames import METHOD, content_frames, frame, unexpected
 from phrasim.broker.amqp.methods import ACK, NACK, PUBLISH, REJECT
 from phrasim.broker.amqp.properties import WireProperties, encode_header
 from phrasim.broker.amqp.states import CHANNEL, CONTENT, ChannelEvent, ChannelState, ContentState
+from phrasim.broker.amqp.tables import UNWRITABLE
 from phrasim.broker.channel import Channel
 from phrasim.broker.errors import (
     AmqpChannelError,
     AmqpError,
     channel_error,
     command_invalid,
+    internal_error,
     not_found,
     not_implemented,
     precondition_failed,
@@ -261,17 +263,20 @@ class AmqpChannel:
         connection, message = self.connection, fetched.message
         if connection.outlet.observer is not None:
             connection.outlet.observer.fetching(connection.user, fetched)
-        self._send_content(
-            methods.get_ok(
-                fetched.delivery_tag,
-                fetched.redelivered,
-                message.exchange,
-                message.routing_key,
-                fetched.message_count,
-            ),
-            encode_header(message.properties, len(message.body)),
-            message.body,
-        )
+        try:
+            self._send_content(
+                methods.get_ok(
+                    fetched.delivery_tag,
+                    fetched.redelivered,
+                    message.exchange,
+                    message.routing_key,
+                    fetched.message_count,
+                ),
+                encode_header(message.properties, len(message.body)),
+                message.body,
+            )
+        except UNWRITABLE as error:
+            self.give_up(fetched.delivery_tag, error)
 
     # What the client is sent.
 
@@ -331,6 +336,16 @@ class AmqpChannel:
         connection.send(content_frames(self.number, method, header, body, connection.frame_bytes_max))
 
     # Errors.
+
+    def give_up(self, delivery_tag: int, error: Exception) -> None:
+        """End the connection because a message, of the delivery with that tag or of none, cannot be written.
+
+        RabbitMQ requeues the delivery, and so ends the connection of every consumer that comes for it. Here it counts
+        as rejected, and ends this connection only.
+        """
+        if self.core is not None and delivery_tag in self.core.unacked:
+            self.core.basic_reject(delivery_tag, requeue=False)
+        self.connection.fail(internal_error(f"a message cannot be written: {error}"))
 
     def fail(self, error: AmqpChannelError) -> None:
         """Close the channel; the core has done so already where the error is its own."""

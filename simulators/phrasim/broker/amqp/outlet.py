@@ -1,13 +1,12 @@
 """Where the events of one virtual host's broker leave it: each goes to the channel on the wire that it is for."""
 
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phrasim.broker.amqp.observer import Observer
+from phrasim.broker.amqp.tables import UNWRITABLE
 from phrasim.broker.channel import Channel
 from phrasim.broker.core import Broker
-from phrasim.broker.errors import internal_error
 from phrasim.broker.events import Confirmed, ConsumerCancelled, Delivery, Returned
 
 if TYPE_CHECKING:
@@ -87,14 +86,14 @@ class Outlet:
             channel.send_confirms()
 
     def _send(self, channel: "AmqpChannel", event: Delivery | Returned) -> None:
-        """Send a message to a client. One that AMQP has no bytes for ends the client's connection."""
+        """Send a message to a client. One that AMQP has no bytes for ends the client's connection, once."""
         try:
             if isinstance(event, Delivery):
                 channel.deliver(event)
             else:
                 channel.send_back(event)
-        except (TypeError, ValueError, struct.error) as error:
-            channel.connection.fail(internal_error(f"a message cannot be written: {error}"))
+        except UNWRITABLE as error:
+            channel.give_up(event.delivery_tag if isinstance(event, Delivery) else 0, error)
 
     def _conserve(self) -> None:
         mark = self._held_bytes_max * (RELIEF if self.conserving else 1)

@@ -27,6 +27,9 @@ TABLE_DEPTH_MAX = 64
 
 SHORT_STRING_BYTES_MAX = 255
 
+UNWRITABLE = (TypeError, ValueError, struct.error)
+"""What is raised, here and by `struct`, for what AMQP cannot express."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _DATETIME_S_MAX = 253_402_300_799
