@@ -35,7 +35,7 @@ class Bystander:
     def delivering(self, user: str, delivery: Delivery) -> Properties:  # noqa: ARG002
         return delivery.message.properties
 
-    def fetching(self, user: str, queue: str, fetched: Fetched) -> None:
+    def fetching(self, user: str, fetched: Fetched) -> None:
         pass
 
     def happened(self, event: Returned | DeadLettered | Dropped) -> None:

@@ -362,6 +362,7 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
         "a frame during the handshake": size(FRAME_MAX_MIN),
         "the body of a message": size(settings.body_bytes_max),
         "unfinished bodies of a connection": size(settings.arriving_bytes_max),
+        "unfinished bodies of all connections": size(settings.held_bytes_max),
         f"all messages of the virtual host, {MESSAGE_BYTES} bytes for each counted in": size(settings.held_bytes_max),
         "what waits to be sent to a client": size(settings.unsent_bytes_max),
         "a table": size(TABLE_BYTES_MAX),
@@ -399,10 +400,15 @@ def test_what_is_beyond_a_limit_is_refused_as_its_row_says(landscape: Landscape)
     wire.log_in(frame_max=0)
     wire.open()
     found["a table"] = code(wire.send(raw_frame(1, 1, declare + table)))
-    landscape.with_settings(Settings(arriving_bytes_max=5_000, channel_max=2047))
+    landscape.with_settings(Settings(arriving_bytes_max=5_000))
     found["unfinished bodies of a connection"] = code(
         landscape.client().send(publish + header + raw_frame(3, 1, bytes(6_000)))
     )
+    landscape.with_settings(Settings(held_bytes_max=5_000))
+    half = publish + header + raw_frame(3, 1, bytes(3_000))
+    assert landscape.client().send(half) == []
+    found["unfinished bodies of all connections"] = code(landscape.client().send(half))
+    landscape.with_settings(Settings(channel_max=2047))
     wire = landscape.client()
     for number in range(2, Settings().channel_max + 1):
         wire.open(number)

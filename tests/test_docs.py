@@ -87,7 +87,7 @@ def test_the_tour_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
         if line.startswith("phrasim ")
     ]
     commands = [command for command in commands if not command.startswith("phrasim serve")]  # they never end
-    assert {command.split()[1] for command in commands} == {"run", "diagram", "conform", "replay"}
+    assert {command.split()[1] for command in commands} == {"run", "diagram", "conform", "replay", "diff"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-ec", "\n".join(commands)],
@@ -110,7 +110,7 @@ def test_every_verb_of_the_command_is_in_the_readme_and_shows_an_example() -> No
 
     runner = CliRunner()
     verbs = [command.name for command in app.registered_commands]
-    assert len(verbs) == 5
+    assert len(verbs) == 6
     for verb in verbs:
         assert f"phrasim {verb}" in text("README.md")
         said = runner.invoke(app, [verb, "--help"]).output

@@ -59,7 +59,7 @@ def test_a_message_that_a_full_queue_refuses_is_a_broker_error_and_the_next_is_n
         await client.publish("e", "k", b"{}", {})
         with pytest.raises(BrokerError) as caught:
             await client.publish("e", "k", b"{}", {})
-        assert "the queue is full" in str(caught.value)
+        assert "refused, as by a queue that is full" in str(caught.value)
         bed.broker.core.queues["q"].purge("purged")
         await client.publish("e", "k", b"{}", {})
 

@@ -28,19 +28,19 @@ def process(*words: str, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*COMMAND, *words], **options)  # type: ignore[call-overload, no-any-return]
 
 
-@pytest.mark.parametrize("verb", ["run", "replay", "diagram", "conform"])
+@pytest.mark.parametrize("verb", ["run", "replay", "diagram", "conform", "diff"])
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_the_help_of_every_verb_shows_an_example_and_the_exit_codes(verb: str, option: str, phrasim: Call) -> None:
     result = phrasim(verb, option)
     assert result.exit_code == 0
-    assert re.search(rf"Examples:\n +phrasim (run push --trace push.jsonl && phrasim )?{verb} ", result.stdout)
+    assert re.search(rf"Examples:\n +phrasim (run push --trace push.jsonl && phrasim )?{verb}\b", result.stdout)
     assert "Exit code: 0" in result.stdout
 
 
 def test_the_help_names_every_verb(phrasim: Call) -> None:
     for words in (["--help"], []):
         said = phrasim(*words).output
-        assert [verb for verb in ("run", "replay", "diagram", "conform") if f"\n  {verb} " not in said] == []
+        assert [verb for verb in ("run", "replay", "diagram", "conform", "diff") if f"\n  {verb} " not in said] == []
 
 
 def test_the_version_is_told(phrasim: Call) -> None:

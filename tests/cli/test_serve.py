@@ -188,9 +188,13 @@ def test_the_help_shows_examples_of_every_kind(phrasim: Call) -> None:
             ["--amqp-port", "0", "--broker", "amqp://b.example"],
             "phrasim: --amqp-port is for a simulated broker, and --",
         ),
+        (["--amqp-vhost", ""], "phrasim: --amqp-vhost"),
         (["--broker", "amqp://u:secret@h:1/a/b"], "phrasim: broker: 'amqp://h:1/a/b': a '/' in the name of a virtual"),
         (["--amqp-login", "guest"], "phrasim: --amqp-login: write USER:PASSWORD, such as guest:guest"),
         (["--amqp-login", "phrasim:x"], "phrasim: --amqp-login: 'phrasim' is the user of the simulated Phraseanet"),
+        (["--amqp-vhost", ""], "phrasim: --amqp-vhost: a virtual host has a name of 1 to 255 bytes, such as /"),
+        (["--amqp-vhost", "v" * 256], "phrasim: --amqp-vhost: a virtual host has a name of 1 to 255 bytes"),
+        (["--broker", "amqp://a..b"], "phrasim: broker: 'amqp://a..b' names no host and port that can be reached"),
         (["--only", "auth", "--auth", "https://a.example"], "phrasim: --only says that auth is simulated, and --auth"),
         (["--public-url", "upload"], "phrasim: --public-url 'upload': write NAME=URL, with upload, phraseanet or auth"),
         (["--public-url", "upload=ftp://x"], "ftp://x"),
@@ -218,6 +222,17 @@ def test_a_real_broker_is_of_no_use_where_phraseanet_is_not_played(phrasim: Call
     assert (
         result.stderr
         == "phrasim: --broker is the broker of the simulated Phraseanet, which is not played; leave it out\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [["--amqp-login", "a:b"], ["--amqp-vhost", "other"], ["--broker-version", "4"]], ids=lambda words: words[0]
+)
+def test_what_is_said_of_a_simulated_broker_is_not_for_a_real_one(words: list[str], phrasim: Call) -> None:
+    result = phrasim("serve", "--broker", "amqp://b.example", *words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "phrasim: --amqp-login, --amqp-vhost and --broker-version are for a simulated broker"
     )
 
 
@@ -362,6 +377,16 @@ def test_json_tells_where_the_broker_is(serve: Callable[..., Server]) -> None:
     assert server.end() == ""
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_phraseanet_alone_keeps_its_broker_to_itself_unless_its_port_is_asked_for(
+    asked: bool, serve: Callable[..., Server]
+) -> None:
+    ports = ["--phraseanet-port", "0", "--control-port", "0", *(["--amqp-port", "0"] if asked else [])]
+    server = serve("--only", "phraseanet", "--mode", "off", "--print", "json", ports=ports)
+    assert (server.landscape()["broker"] is not None) == asked
+    server.end()
+
+
 def test_the_broker_can_be_served_alone(serve: Callable[..., Server]) -> None:
     ports = ["--control-port", "0"]
     server = serve("--only", "broker", "--amqp-port", "0", "--print", "json", ports=ports)
@@ -369,6 +394,21 @@ def test_the_broker_can_be_served_alone(serve: Callable[..., Server]) -> None:
     assert [name for name, value in landscape.items() if value] == ["control", "broker"]
     assert fetched(landscape["broker"]["url"], "mine", b"hello") == b"hello"
     assert server.end() == ""
+
+
+def test_a_run_whose_queue_is_there_with_other_arguments_ends_in_a_line(
+    serve: Callable[..., Server], phrasim: Call
+) -> None:
+    server = serve("--only", "broker", "--amqp-port", "0", "--print", "json", ports=["--control-port", "0"])
+    url = server.landscape()["broker"]["url"]
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        connection.channel().queue_declare("assetsIngest")
+    result = phrasim("run", "push", "--broker", url)
+    assert result.exit_code == 2
+    assert "phrasim: broker: 406 PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'assetsIngest'" in (
+        result.stderr
+    )
+    assert "Traceback" not in result.stderr
 
 
 def test_a_taken_port_of_the_broker_is_told_with_the_option(phrasim: Call) -> None:

@@ -25,8 +25,8 @@ async def lying_in(bed: Testbed, queue: str) -> list[Incoming]:
     return found
 
 
-async def publish(bed: Testbed, body: bytes) -> None:
-    await bed.broker.connect(bed.edges["user"]).publish("alchemy-exchange", "assetsIngest", body, {})
+async def publish(bed: Testbed, body: bytes, **headers: Any) -> None:
+    await bed.broker.connect(bed.edges["user"]).publish("alchemy-exchange", "assetsIngest", body, headers)
 
 
 def produced(bed: Testbed, act: Any) -> list[Any]:
@@ -277,6 +277,27 @@ def with_upload(play: Any, act: Any, answer: Any) -> str:
     # A foreign upload service need not keep its specification.
     reason: str = play(main, foreign=True)
     return reason
+
+
+@pytest.mark.parametrize(
+    "deaths",
+    [
+        "rejected",
+        7,
+        ["rejected"],
+        [{"queue": "assetsIngest"}],
+        [{"queue": "assetsIngest", "reason": "rejected"}],
+        [{"queue": "assetsIngest", "reason": "rejected", "count": "many"}],
+        [{"queue": "elsewhere", "reason": "rejected", "count": 3}],
+    ],
+)
+def test_deaths_that_no_broker_would_tell_of_are_no_executions(play: Any, act: Any, deaths: Any) -> None:
+    async def main(bed: Testbed) -> None:
+        await publish(bed, b"{}", **{"x-death": deaths})
+        await bed.clock.sleep(1)
+        assert [note["execution"] for note in act.seen(bed).noted("work failed")] == [1]
+
+    play(main)
 
 
 METADATA = {"size": 4, "originalName": "a", "mimeType": "a/b", "formData": None}

@@ -172,3 +172,11 @@ def test_a_run_without_files_says_so(scenario: Scenario, header: Header) -> None
     printed: list[str] = []
     RunReport(lambda _, text: printed.append(text))(Started(scenario, msgspec.structs.replace(header, files=())))
     assert printed[1].endswith("; no files")
+
+
+def test_what_others_have_named_shows_no_control_character() -> None:
+    named = msgspec.structs.replace(PUBLISH, exchange="", routing_key="u\x1b[31m\nX")
+    ((_, text),) = lines(Sent(at=0, message=named))
+    assert text.endswith("publish to the default exchange, u\\x1b[31m\\nX")
+    ((_, text),) = lines(Noted(at=0, by="broker", note="dropped", details={"queue": None, "reason": "a\rb"}))
+    assert text == "0.000 s broker: dropped (reason a\\rb)"

@@ -208,6 +208,37 @@ def test_reset_ends_every_connection_and_empties_it_and_phraseanet_works_on(serv
     served(main)
 
 
+def test_reset_leaves_nothing_behind_of_the_messages_that_its_clients_had(served: Any, when: Any) -> None:
+    async def main(one: Any) -> None:
+        server: AmqpServer = one.landscape._broker._server
+        journal = one.landscape.network.journal
+        connections = [await aiormq.connect(one.suite.described["broker"]["url"]) for _ in range(3)]
+        for connection in connections:
+            channel = await connection.channel()
+            await channel.queue_declare("mine", arguments={"x-message-ttl": 3_600_000})
+            await channel.basic_consume("mine", asyncio.Queue[DeliveredMessage]().put)
+        for _ in range(2):
+            await channel.basic_publish(b"x", routing_key="mine")
+
+        async def is_delivered() -> bool:
+            return len(of_broker(await one.suite.events())) == 4
+
+        await when(is_delivered)
+        old = next(iter(server.outlets.values()))
+        assert (await one.suite.control.post("/reset")).status_code == 204
+        assert [await ended_with(connection) for connection in connections] == [CLOSED_BY_FORCE] * 3
+
+        async def are_gone() -> bool:
+            return len(server.pumps) == 1
+
+        await when(are_gone)
+        assert of_broker(await one.suite.events()) == []
+        assert journal.events == []
+        assert old not in server._timers
+
+    served(main)
+
+
 def test_two_landscapes_share_nothing_of_it(served: Any, caller: Any) -> None:
     async def main(one: Any) -> None:
         made = (await one.suite.control.post("/landscapes", json={})).json()
@@ -389,6 +420,25 @@ def test_a_landscape_begins_with_no_broker_that_cannot_be_reached(served: Any, c
     with pytest.raises(BrokerError) as raised:
         served(main, plan)
     assert str(raised.value).startswith("the broker cannot be reached: ")
+
+
+def test_a_reset_without_the_broker_is_refused_and_the_next_with_it_begins_anew(served: Any, server: Any) -> None:
+    stack = ExitStack()
+
+    async def main(one: Any) -> None:
+        suite = one.suite
+        await asyncio.to_thread(stack.close)
+        answer = await suite.control.post("/reset")
+        assert answer.status_code == 503
+        assert answer.json()["detail"].startswith("broker: the broker cannot be reached: ")
+        await asyncio.to_thread(lambda: stack.enter_context(server("--only", "broker", "--amqp-port", str(at.port))))
+        assert (await suite.control.post("/reset")).status_code == 204
+        await acknowledged_anew(suite)
+
+    with stack:
+        described, _ = stack.enter_context(server("--only", "broker", "--amqp-port", "0"))
+        at = broker_url(described["broker"]["url"])
+        served(main, Plan(played=SERVICES, external=External({}, broker=at)))
 
 
 def test_a_notification_is_refused_while_the_broker_is_away_and_taken_when_it_is_back(

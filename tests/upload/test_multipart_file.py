@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phrasim.service.refusal import Refusal
-from phrasim.upload.multipart_file import PARTS_MAX, receive_file
+from phrasim.upload.multipart_file import FIELDS_BYTES_MAX, PARTS_MAX, receive_file
 from phrasim.upload.storage import Storage
 
 BOUNDARY = "b-x"
@@ -188,3 +188,49 @@ def test_the_size_of_the_file_alone_is_held_to_the_limit(size: int, status: int 
     body = form(part('name="a"', b"y" * 100), file_part(b"x" * size), part('name="b"', b"y" * 100))
     assert received([body], size_max=10) == (status or ("a.png", b"x" * size))
     assert received([bytes([byte]) for byte in body], size_max=10) == (status or ("a.png", b"x" * size))
+
+
+@given(places=st.lists(st.integers(min_value=0), max_size=8))
+def test_text_fields_are_kept_where_they_are_asked_for_however_the_body_is_cut(places: list[int]) -> None:
+    """A part with a file name that is not `file` is no field; of two fields of one name the last counts."""
+    body = form(
+        part('name="first"', b"1"),
+        part('name="empty"', b""),
+        file_part(b"content"),
+        part('name="other"; filename="x"', b"not kept"),
+        part('name="first"', "zwölf\r\n".encode()),
+        part("", b"nameless"),
+    )
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in cut(body, places):
+            yield piece
+
+    async def main(folder: Path) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        with Storage(folder, random.Random(1)).incoming() as incoming:
+            assert await receive_file(TYPE, pieces(), incoming, None, fields) == "a.png"
+            assert incoming.size == len(b"content")
+        return fields
+
+    with tempfile.TemporaryDirectory() as folder:
+        assert asyncio.run(main(Path(folder))) == {"first": "zwölf\r\n", "empty": ""}
+
+
+@pytest.mark.parametrize(("excess", "status"), [(0, None), (1, 413)])
+def test_text_fields_are_kept_up_to_a_limit_that_all_of_them_share(excess: int, status: int | None) -> None:
+    half = b"x" * (FIELDS_BYTES_MAX // 2)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield form(part('name="one"', half), part('name="two"', half + b"x" * excess))
+
+    async def main(folder: Path) -> int | None:
+        with Storage(folder, random.Random(1)).incoming() as incoming:
+            try:
+                await receive_file(TYPE, body(), incoming, None, {})
+            except Refusal as refusal:
+                return refusal.status
+        return None
+
+    with tempfile.TemporaryDirectory() as folder:
+        assert asyncio.run(main(Path(folder))) == status

@@ -55,6 +55,14 @@ class BrokerClient(Protocol):
         """Bind a queue to an exchange."""
         ...
 
+    async def check_queue(self, name: str) -> None:
+        """Declare a queue passively: `BrokerError` where it is not there, whatever its arguments are."""
+        ...
+
+    async def purge_queue(self, name: str) -> None:
+        """Drop the messages of a queue that no consumer holds."""
+        ...
+
     async def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any]) -> None:
         """Publish a persistent JSON message as mandatory and wait until the broker has taken it."""
         ...
@@ -64,7 +72,10 @@ class BrokerClient(Protocol):
         ...
 
     async def cancel(self) -> None:
-        """Consume no more, now and later: the consumption ends behind what was delivered already."""
+        """Consume no more, now and later: the consumption ends behind what was delivered already.
+
+        It does so, too, where the broker does not answer; this never raises `BrokerError`.
+        """
         ...
 
     async def acknowledge(self, incoming: Incoming) -> None:
@@ -116,5 +127,5 @@ class AnyBroker(Protocol):
 
 def not_taken(exchange: str, routing_key: str, returned: str | None) -> BrokerError:
     """What a publisher raises whose message the broker returned for the reason given, or, without one, refused."""
-    reason = returned or "the queue is full"
+    reason = returned or "refused, as by a queue that is full"
     return BrokerError(f"the broker did not take the message for {exchange!r}, {routing_key!r}: {reason}")

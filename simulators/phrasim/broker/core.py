@@ -113,6 +113,12 @@ class Broker:
         self.events.clear()
         return events
 
+    def clear(self) -> None:
+        """Let go of every queue and its messages, now: a broker and its queues refer to each other."""
+        for queue in list(self.queues.values()):
+            self.delete_queue(queue)
+        self.events.clear()
+
     def next_deadline(self) -> int | None:
         """When `expire` must be called next, in nanoseconds of `now`; None when nothing waits for time."""
         return self.deadlines.next()

@@ -124,6 +124,14 @@ class LocalClient:
         """As `BrokerClient.bind_queue`."""
         self._call(lambda channel: channel.queue_bind(queue, exchange, routing_key))
 
+    async def check_queue(self, name: str) -> None:
+        """As `BrokerClient.check_queue`."""
+        self._call(lambda channel: channel.queue_declare(name, passive=True))
+
+    async def purge_queue(self, name: str) -> None:
+        """As `BrokerClient.purge_queue`."""
+        self._call(lambda channel: channel.queue_purge(name))
+
     async def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any]) -> None:
         """As `BrokerClient.publish`; a message without a queue, or refused by one, is a `BrokerError`."""
         message = self._broker.record.sends(self.edge, exchange, routing_key, body, headers)

@@ -88,8 +88,8 @@ class BrokerRecord:
             sender=sender,
             receiver="broker",
             operation_id=self._operation_id("send", self._channel_of(exchange, routing_key)),
-            exchange=exchange,
-            routing_key=routing_key,
+            exchange=legible(exchange),
+            routing_key=legible(routing_key),
             properties=journal_properties(properties),
             body=journal_body(body, properties.content_type),
         )
@@ -140,9 +140,9 @@ class BrokerRecord:
             receiver=receiver,
             operation_id=self._operation_id("receive", channel.name if channel else None),
             publish=publish,
-            queue=queue,
-            exchange=exchange,
-            routing_key=routing_key,
+            queue=legible(queue),
+            exchange=legible(exchange),
+            routing_key=legible(routing_key),
             redelivered=redelivered,
             properties=properties,
             body=journal_body(body, properties.get("content-type")),
@@ -155,9 +155,15 @@ class BrokerRecord:
                 publish = self._foreign.get(message.seq)
                 if publish is not None:
                     remember(self._foreign, letter.seq, publish)
-                self.edge.note("dead-lettered", queue=queue, reason=reason, exchange=exchange, routingKey=routing_key)
+                self.edge.note(
+                    "dead-lettered",
+                    queue=legible(queue),
+                    reason=reason,
+                    exchange=legible(exchange),
+                    routingKey=legible(routing_key),
+                )
             case Dropped(_, queue, reason):
-                self.edge.note("dropped", queue=queue, reason=reason)
+                self.edge.note("dropped", queue=None if queue is None else legible(queue), reason=reason)
 
     def _publish_of(self, message: Message) -> str | None:
         found = self._foreign.get(message.seq)
@@ -182,6 +188,11 @@ def traceparent_of(properties: HasHeaders) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def legible(text: str) -> str:
+    """A text of a client as Unicode: AMQP lets any bytes be a name, and those that are not UTF-8 are shown as such."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def journal_properties(properties: Properties) -> dict[str, Any]:
     """AMQP properties as JSON, under their names in the AMQP specification; absent ones are left out."""
     return {
@@ -193,11 +204,13 @@ def journal_properties(properties: Properties) -> dict[str, Any]:
 
 def _json(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _json(inner) for key, inner in value.items()}
+        return {legible(key): _json(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_json(inner) for inner in value]
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, str):
+        return legible(value)
     if isinstance(value, int) and not isinstance(value, bool):
         # Off the wire a number is of a class of its own, which remembers its type there.
         return int(value)

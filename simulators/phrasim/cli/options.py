@@ -29,7 +29,7 @@ AmqpPort = Annotated[
     typer.Option(
         "--amqp-port",
         metavar="PORT",
-        help="The port of the simulated broker; 0 takes any free one.",
+        help="The port of the simulated broker, 5672 for serve if none is said; 0 takes any free one.",
         show_default=False,
     ),
 ]

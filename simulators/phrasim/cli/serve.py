@@ -94,9 +94,12 @@ def serve(
 ) -> None:
     """Serve the simulators."""
     from phrasim.broker.amqp.url import PORT as AMQP_PORT
+    from phrasim.cli.output import fail
     from phrasim.cli.serving import Serving
     from phrasim.testbed import Setting
 
+    if broker is not None and (amqp_login, amqp_vhost, broker_version) != ("guest:guest", "/", "3"):
+        fail("--amqp-login, --amqp-vhost and --broker-version are for a simulated broker; leave them out with --broker")
     setting = Setting(
         mode=mode, poll_interval=None if interval is None else _interval(interval), broker_version=broker_version
     )
@@ -252,7 +255,7 @@ def _interval(written: str) -> float:
 
 
 def _only(written: str) -> "list[Participant]":
-    """The services of `upload,auth`; ends the command for others."""
+    """The participants of `upload,auth`; ends the command for others."""
     from phrasim.cli.output import fail
     from phrasim.testbed import PLAYABLE
 
@@ -266,6 +269,7 @@ def _only(written: str) -> "list[Participant]":
 
 def _login(written: str, vhost: str) -> "Login":
     """User and password of `guest:guest`; ends the command for what is none."""
+    from phrasim.broker.amqp.url import VHOST_BYTES_MAX
     from phrasim.cli.output import fail
     from phrasim.serve.broker import OWN_USER, Login
 
@@ -274,4 +278,6 @@ def _login(written: str, vhost: str) -> "Login":
         fail("--amqp-login: write USER:PASSWORD, such as guest:guest")
     if user == OWN_USER:
         fail(f"--amqp-login: {OWN_USER!r} is the user of the simulated Phraseanet; choose another")
+    if not 1 <= len(vhost.encode()) <= VHOST_BYTES_MAX:
+        fail(f"--amqp-vhost: a virtual host has a name of 1 to {VHOST_BYTES_MAX} bytes, such as /")
     return Login(user, password, vhost)

@@ -84,8 +84,8 @@ class Serving:
 
     @property
     def _listens_for_amqp(self) -> bool:
-        """Whether others reach the broker: where Phraseanet is all that they want, it keeps its broker to itself."""
-        return self._only is None or "broker" in self._only
+        """Whether others reach the broker: with `only` Phraseanet keeps it to itself, unless it is asked for."""
+        return self._only is None or "broker" in self._only or self._options.amqp_port is not None
 
     def listeners(self, *besides: str) -> dict[str, socket.socket]:
         """A bound socket for each participant that is played, and for what is wanted `besides`; ends the command."""

@@ -76,7 +76,9 @@ def player_on(wire: "WireName", options: Options, plays: "Sequence[tuple[Scenari
         chance = unguessable if options.external else seeded(play.seed)
         try:
             return play_on_loopback(scenario, play, replace(serving.plan, chance=chance), serving.listeners, listen)
-        except (SeedError, BrokerError) as error:
+        except SeedError as error:
             fail(str(error))
+        except BrokerError as error:
+            fail(f"broker: {error}")
 
     return played

@@ -14,7 +14,8 @@ from phrasim.documents.violations import Schemas, Violation
 class Channel:
     """One queue, the exchange and routing key that lead to it, and what its messages are.
 
-    `queue_arguments` are those of the queue's declaration. `file` and `pointer` lead to the schema of the body.
+    `queue_arguments` are those of the queue's declaration. `bodies` lead to the schemas that the body of a
+    message may have, by file and pointer, in the order of the document; there is at least one.
     """
 
     name: str
@@ -26,8 +27,7 @@ class Channel:
     queue_durable: bool
     queue_arguments: Mapping[str, str | int]
     content_type: str
-    file: str
-    pointer: str
+    bodies: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Messages:
             name: self._channel(name, written) for name, written in self.document["channels"].items()
         }
         self.operations: dict[str, MessageOperation] = {
-            name: _operation(name, written) for name, written in self.document["operations"].items()
+            name: self._operation(name, written) for name, written in self.document["operations"].items()
         }
         self._by_routing_key = {(channel.exchange, channel.routing_key): channel for channel in self.channels.values()}
 
@@ -78,19 +78,22 @@ class Messages:
     def message_violations(self, channel: str, value: Any, content_type: str | None = None) -> list[Violation]:
         """What is wrong with the body of a message on that channel, and with its content type if one is given.
 
-        `value` is the decoded JSON. Raises KeyError for a channel that the document has not.
+        Where the channel carries several kinds of message, the body is held to the kind that it breaks the least, the
+        first of them if there are more. `value` is the decoded JSON. Raises KeyError for a channel that the document
+        has not.
         """
         declared = self.channels[channel]
-        violations = self._schemas.violations(declared.file, declared.pointer, value)
+        judged = (self._schemas.violations(file, pointer, value) for file, pointer in declared.bodies)
+        violations = min(judged, key=len)
         if content_type is not None and content_type != declared.content_type:
             violations.insert(0, Violation("", f"the content type {content_type!r} is not {declared.content_type}"))
         return violations
 
     def _channel(self, name: str, written: Mapping[str, Any]) -> Channel:
-        binding = written["bindings"]["amqp"]
-        (message,) = written["messages"].values()
-        file, _, found = self._store.resolve(self.file, message)
-        file, pointer, _ = self._store.resolve(file, found["payload"])
+        _, _, bindings = self._store.resolve(self.file, written["bindings"])
+        binding = bindings["amqp"]
+        kinds = [self._store.resolve(self.file, message) for message in written["messages"].values()]
+        (content_type,) = {message["contentType"] for _, _, message in kinds}
         return Channel(
             name=name,
             exchange=binding["exchange"]["name"],
@@ -100,16 +103,20 @@ class Messages:
             queue=binding["x-queue"]["name"],
             queue_durable=binding["x-queue"]["durable"],
             queue_arguments=binding["x-queue"]["arguments"],
-            content_type=found["contentType"],
-            file=file,
-            pointer=f"{pointer}/schema",
+            content_type=content_type,
+            bodies=tuple(dict.fromkeys(self._body(file, message["payload"]) for file, _, message in kinds)),
         )
 
+    def _body(self, file: str, payload: Mapping[str, Any]) -> tuple[str, str]:
+        """File and pointer of the schema that a message's payload, which stands in `file`, leads to."""
+        found_in, pointer, _ = self._store.resolve(file, payload)
+        return found_in, f"{pointer}/schema"
 
-def _operation(name: str, written: Mapping[str, Any]) -> MessageOperation:
-    channel = written["channel"]["$ref"].rpartition("/")[2]
-    persistent = written["bindings"]["amqp"].get("deliveryMode") == 2
-    return MessageOperation(name, written["action"], channel, persistent, arrow(written))
+    def _operation(self, name: str, written: Mapping[str, Any]) -> MessageOperation:
+        _, _, bindings = self._store.resolve(self.file, written["bindings"])
+        channel = written["channel"]["$ref"].rpartition("/")[2]
+        persistent = bindings["amqp"].get("deliveryMode") == 2
+        return MessageOperation(name, written["action"], channel, persistent, arrow(written))
 
 
 @cache

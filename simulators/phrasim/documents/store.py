@@ -3,6 +3,7 @@
 Nothing is read at import: a file is read when something in it is first asked for.
 """
 
+import posixpath
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,10 +18,10 @@ Document = dict[str, Any]
 
 
 class Store:
-    """The documents of one folder, by file name. A reference may lead from one to another of them.
+    """The documents of one folder and the folders in it, by their path from there (`deployed/upload.yaml`).
 
-    It may also lead out of the folder, to a file beside it (`../scenarios/scenario.schema.json`), which is known by
-    that relative path; such a file refers to nothing but itself.
+    A reference may lead from one to another of them. It may also lead out of the folder, to a file beside it
+    (`../scenarios/scenario.schema.json`), which is known by that relative path.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,9 +42,10 @@ class Store:
         reached = {name: self.document(name)}
         waiting = [name]
         while waiting:
-            for reference in _references(reached[waiting.pop()]):
-                file = _file_of(reference)
-                if file and file not in reached:
+            name = waiting.pop()
+            for reference in _references(reached[name]):
+                file, _ = target(reference, name)
+                if file not in reached:
                     reached[file] = self.document(file)
                     waiting.append(file)
         return reached
@@ -51,7 +53,8 @@ class Store:
     def secret_fields(self) -> frozenset[str]:
         """The names of the properties that any document of the folder marks `x-secret: true`. Reads every file."""
         if self._secret_fields is None:
-            documents = [self.document(path.name) for path in sorted(self.folder.glob("*.yaml"))]
+            files = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.yaml"))
+            documents = [self.document(file) for file in files]
             self._secret_fields = frozenset(name for document in documents for name in _secrets(document))
         return self._secret_fields
 
@@ -64,8 +67,7 @@ class Store:
         pointer = ""
         while isinstance(value, dict) and "$ref" in value:
             reference: str = value["$ref"]
-            name = _file_of(reference) or name
-            pointer = reference.partition("#")[2]
+            name, pointer = target(reference, name)
             value = at_pointer(self.document(name), pointer, f"{name}: {reference}")
         return name, pointer, value
 
@@ -82,9 +84,10 @@ def at_pointer(document: Any, pointer: str, reference: str) -> Any:
     return value
 
 
-def _file_of(reference: str) -> str:
-    """The file name in a reference, without `./` before it; empty when it stays in its own document."""
-    return reference.partition("#")[0].removeprefix("./")
+def target(reference: str, name: str) -> tuple[str, str]:
+    """The document, and the JSON pointer in it, that a reference in the document `name` leads to."""
+    file, _, pointer = reference.partition("#")
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name, pointer
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Phraseanet's side of RabbitMQ: the topology of `messages.yaml`, and handing a commit to itself (P5)."""
 
+from typing import Any
+
 import msgspec
 
 from phrasim.broker.client import BrokerClient, Consumption, Incoming
@@ -54,12 +56,22 @@ class IngestQueue:
         await self._client.acknowledge(incoming)
 
     def executions(self, incoming: Incoming) -> int:
-        """Which execution of the work this delivery is, from 1: one more than its rejections in the main queue."""
+        """Which execution of the work this delivery is, from 1: one more than its rejections in the main queue.
+
+        Whoever publishes may write an `x-death`, too; what no broker would write there counts nothing.
+        """
         queue = self._messages.channels[MAIN].queue
-        deaths = incoming.headers.get("x-death", ())
-        rejections = (death for death in deaths if death["queue"] == queue and death["reason"] == "rejected")
-        return 1 + sum(int(death["count"]) for death in rejections)
+        deaths = incoming.headers.get("x-death")
+        return 1 + sum(_rejections(death, queue) for death in (deaths if isinstance(deaths, list) else ()))
 
     async def _publish(self, channel: str, body: bytes) -> None:
         target = self._messages.channels[channel]
         await self._client.publish(target.exchange, target.routing_key, body, {})
+
+
+def _rejections(death: Any, queue: str) -> int:
+    """How often, by this entry of `x-death`, the message was rejected in that queue."""
+    if not isinstance(death, dict) or (death.get("queue"), death.get("reason")) != (queue, "rejected"):
+        return 0
+    count = death.get("count")
+    return count if isinstance(count, int) else 0

@@ -69,19 +69,25 @@ def printable(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
+def visible(text: str) -> str:
+    """A text that others chose, such as the name of a queue, as it may stand in a line: control characters escaped."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def event_lines(event: Event) -> Iterator[Line]:
     """One event of the journal as an arrow; the receipt of what was seen to be sent says nothing new."""
     match event:
         case Sent(message=message) | Received(message=message) if not isinstance(message, str) and shown(message):
             label = label_of(message)
             ends = f"{message.sender} -> {message.receiver}"
-            text = f"{seconds(event.at):>10}  {ends:24}  {label or '':30}  {wire_of(message)}"
+            text = f"{seconds(event.at):>10}  {ends:24}  {label or '':30}  {visible(wire_of(message))}"
             yield ("bad" if _is_refusal(message) else "arrow" if label else "aside"), text.rstrip()
         case Lost(message=message):
             named = message if isinstance(message, str) else message.id
-            yield "bad", f"{seconds(event.at):>10}  lost {named}: {event.reason}"
+            yield "bad", f"{seconds(event.at):>10}  lost {named}: {visible(event.reason)}"
         case Noted():
-            details = ", ".join(f"{name} {value}" for name, value in event.details.items())
+            told = {name: value for name, value in event.details.items() if value is not None}
+            details = ", ".join(f"{name} {visible(str(value))}" for name, value in told.items())
             yield "aside", f"{seconds(event.at):>10}  {event.by}: {event.note}" + (f" ({details})" if details else "")
 
 
@@ -144,7 +150,7 @@ def wire_of(message: Message) -> str:
         case Response():
             return f"{message.status} ({message.body.length} bytes)"
         case Publish():
-            return f"publish to {message.exchange}, {message.routing_key}"
+            return f"publish to {message.exchange or 'the default exchange'}, {message.routing_key}"
         case Delivery():
             again = " again" if message.redelivered or "x-death" in message.properties.get("headers", {}) else ""
             return f"deliver{again} from {message.queue}"

@@ -5,7 +5,7 @@ import ssl
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from phrasim.broker.amqp.client import Connector, connector
+from phrasim.broker.amqp.connecting import Connector, connector
 from phrasim.broker.amqp.external import ExternalBroker, reached
 from phrasim.broker.amqp.served import JournalObserver, ServedBroker
 from phrasim.broker.amqp.server import AmqpServer

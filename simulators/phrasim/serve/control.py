@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp
 
+from phrasim.broker.client import BrokerError
 from phrasim.documents import secret_fields, specification
 from phrasim.documents.quantity import seconds
 from phrasim.edge.fault_reading import fault_of, fault_problem
@@ -107,6 +108,8 @@ class ControlRoutes:
             await self._landscape.reset()
         except LandscapeEnded as ended:
             raise Refusal(503, str(ended)) from ended
+        except BrokerError as error:
+            raise Refusal(503, f"broker: {error}; nobody works until the landscape begins anew with it") from error
         return Response(status_code=204)
 
     async def add_seed_data(self, call: Call) -> ASGIApp:

@@ -188,7 +188,8 @@ class Landscape:
     async def reset(self) -> None:
         """Begin anew: URLs, users, clients and their tokens stay; all else is as it was in the beginning.
 
-        Whatever is under way is broken off, and who calls meanwhile waits. Raises `LandscapeEnded`.
+        Whatever is under way is broken off, and who calls meanwhile waits. Raises `LandscapeEnded`, and `BrokerError`
+        where a real broker is away: then nobody works until it begins anew once more.
         """
         async with self._changing:
             if self._ended:

@@ -60,7 +60,7 @@ class Call:
         breaks the specification, which is named).
         """
         self.check_media_type()
-        content = await self._content()
+        content = await self.content()
         if self.media_type == FORM:
             value: Any = dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
         else:
@@ -73,7 +73,8 @@ class Call:
             raise Refusal(400, "; ".join(map(str, violations)))
         return value
 
-    async def _content(self) -> bytes:
+    async def content(self) -> bytes:
+        """The body as it came, of whatever media type. Refused with 413 where it has more than `REQUEST_BYTES_MAX`."""
         parts, length = [], 0
         async for part in self.request.stream():
             length += len(part)

@@ -11,13 +11,22 @@ PART = "file"
 """The name of the part that holds the file (§2.2)."""
 
 PARTS_MAX = 32
-"""Parts that a request may have; only `file` is kept."""
+"""Parts that a request may have; only `file` is kept, and the text fields where they are asked for."""
+
+FIELDS_BYTES_MAX = 64 * 1024
+"""Bytes of all the text fields of a form that are kept; more of them are refused with 413."""
 
 
 async def receive_file(
-    content_type: str, body: AsyncIterator[bytes], incoming: IncomingFile, size_max: int | None
+    content_type: str,
+    body: AsyncIterator[bytes],
+    incoming: IncomingFile,
+    size_max: int | None,
+    fields: dict[str, str] | None = None,
 ) -> str | None:
     """Write the part `file` of `body` to `incoming` and return its file name; None if the request has no such part.
+
+    `fields` is filled with the text of the parts that are no files, by their names; of two the last counts.
 
     However the stream is cut, the result is the same. Raises `Refusal`: 400 for what is not multipart, breaks off or
     has the part twice, 413 above `size_max` bytes (None: no limit). What follows the last boundary is ignored
@@ -29,7 +38,7 @@ async def receive_file(
     try:
         # Not strict: strictly, the parser judges a preamble and an epilogue by how the stream is cut.
         with PushMultipartParser(boundary, max_segment_count=PARTS_MAX) as parser:
-            writer = _PartWriter(incoming, size_max)
+            writer = _PartWriter(incoming, size_max, fields)
             async for chunk in body:
                 seen += chunk[: len(opening) - len(seen)]
                 if not opening.startswith(seen):
@@ -44,11 +53,15 @@ async def receive_file(
 class _PartWriter:
     """Takes the parser's events and writes the bytes of the part that is wanted."""
 
-    def __init__(self, incoming: IncomingFile, size_max: int | None) -> None:
+    def __init__(self, incoming: IncomingFile, size_max: int | None, fields: dict[str, str] | None) -> None:
         self.file_name: str | None = None
         self._incoming = incoming
         self._size_max = size_max
         self._wanted = False
+        self._fields = fields
+        self._field: str | None = None
+        self._text = bytearray()
+        self._fields_bytes = 0
 
     def take(self, event: MultipartSegment | bytearray | bytes | None) -> None:
         if isinstance(event, MultipartSegment):
@@ -60,10 +73,26 @@ class _PartWriter:
                 raise Refusal(400, f"the part {PART!r} is there more than once; one file is one request")
             if self._wanted:
                 self.file_name = event.filename
+            if self._fields is not None and event.filename is None:
+                self._field = event.name or None
+        elif self._field is not None:
+            self._take_text(self._field, event)
         elif event is not None and self._wanted:
             self._incoming.write(bytes(event))
             if self._size_max is not None and self._incoming.size > self._size_max:
                 raise Refusal(413, f"the file is larger than {self._size_max} bytes")
+
+    def _take_text(self, name: str, part: bytearray | bytes | None) -> None:
+        """The next part of a text field, or its end (None)."""
+        if part is not None:
+            self._text += part
+            self._fields_bytes += len(part)
+            if self._fields_bytes > FIELDS_BYTES_MAX:
+                raise Refusal(413, f"the fields of the form are longer than {FIELDS_BYTES_MAX} bytes")
+            return
+        assert self._fields is not None, "only then is a field read"
+        self._fields[name] = self._text.decode("utf-8", "replace")
+        self._field, self._text = None, bytearray()
 
 
 def _boundary(content_type: str) -> str:

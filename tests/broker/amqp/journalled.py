@@ -11,7 +11,8 @@ from typing import Any
 
 import uvloop
 
-from phrasim.broker.amqp.client import AmqpClient, connector
+from phrasim.broker.amqp.client import AmqpClient
+from phrasim.broker.amqp.connecting import connector
 from phrasim.broker.amqp.served import JournalObserver, ServedBroker
 from phrasim.broker.amqp.server import AmqpServer
 from phrasim.broker.amqp.settings import Settings

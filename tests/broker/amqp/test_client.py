@@ -14,8 +14,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from broker.amqp.journalled import Journalled, journalled, local, network, no_tls, run
-from phrasim.broker.amqp import client as client_module
-from phrasim.broker.amqp.client import AmqpClient, connector
+from phrasim.broker.amqp import connecting
+from phrasim.broker.amqp.client import AmqpClient
+from phrasim.broker.amqp.connecting import connector
 from phrasim.broker.amqp.external import reached
 from phrasim.broker.amqp.url import BrokerUrl
 from phrasim.broker.client import BrokerClient, BrokerError, Incoming
@@ -172,6 +173,7 @@ def test_a_refused_call_ends_the_consumption_of_its_channel() -> None:
         said = await refusal(client.bind_queue("nowhere", "e", "k"))
         assert said == "404 NOT_FOUND - no queue 'nowhere' in vhost '/'"
         assert await refusal(anext(consumption)) == said
+        assert client.unsettled == {}
         assert await refusal(client.acknowledge(incoming)) == "the channel is closed"
         assert (await anext(await client.consume("q", 1))).redelivered
 
@@ -200,7 +202,7 @@ def test_a_client_whose_idle_connection_was_lost_connects_anew(lose: Callable[[J
             lambda served: asyncio.ensure_future(served.server.stop(2)),
             "320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
         ),
-        (lambda served: served.cut(), "Server connection unexpectedly closed"),
+        (lambda served: served.cut(), "the broker has hung up"),
     ],
 )
 def test_a_consumption_ends_with_an_error_when_the_connection_is_lost(
@@ -263,7 +265,7 @@ def test_a_publish_that_the_broker_never_read_is_lost(act: Any, lose: Callable[[
 
 
 def test_a_publish_without_a_confirm_is_an_error_in_time(act: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(connecting, "ANSWER_SECONDS", 0.2)
 
     async def main(served: Journalled) -> None:
         client = await with_queue(served.client())
@@ -276,7 +278,7 @@ def test_a_publish_without_a_confirm_is_an_error_in_time(act: Any, monkeypatch: 
 
 
 def test_a_broker_that_never_answers_is_an_error_in_time(monkeypatch: Any) -> None:
-    monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(connecting, "ANSWER_SECONDS", 0.05)
 
     async def main() -> None:
         net = network()
@@ -296,7 +298,7 @@ def test_a_broker_that_answers_no_method_is_an_error_in_time(monkeypatch: Any) -
     async def main(served: Journalled) -> None:
         client = served.client()
         await with_queue(client)
-        monkeypatch.setattr(client_module, "ANSWER_SECONDS", 0.05)
+        monkeypatch.setattr(connecting, "ANSWER_SECONDS", 0.05)
         for pump in served.server.pumps:
             pump.pause_writing()
         assert await refusal(client.declare_queue("q", {})) == "the broker did not answer within 0.05 s"
@@ -389,6 +391,46 @@ def test_cancelling_on_a_connection_that_is_lost_is_no_error() -> None:
         served.cut()
         await hung_up(client)
         await client.cancel()
+
+    play(main)
+
+
+def test_cancelling_ends_in_time_where_the_broker_answers_nothing(monkeypatch: Any) -> None:
+    monkeypatch.setattr(connecting, "CLOSE_SECONDS", 0.05)
+
+    async def main(served: Journalled) -> None:
+        client = await with_queue(served.client())
+        consumption = await client.consume("q", 1)
+        for pump in served.server.pumps:
+            pump.pause_writing()
+        async with asyncio.timeout(5):
+            await client.cancel()
+            assert [incoming async for incoming in consumption] == []
+        served.cut()
+
+    play(main)
+
+
+def test_who_leaves_while_it_connects_leaves_no_connection_behind() -> None:
+    async def main(served: Journalled) -> None:
+        connected, gone = asyncio.Event(), asyncio.Event()
+        connect = connector(BrokerUrl("127.0.0.1", served.port), no_tls)
+
+        async def slow(name: str) -> Any:
+            connection = await connect(name)
+            connected.set()
+            await gone.wait()
+            return connection
+
+        record = BrokerRecord(served.network.edges["broker"], messages())
+        client = AmqpClient(slow, served.network.edges["phraseanet"], record, is_played=True)
+        calling = asyncio.ensure_future(client.declare_queue("q", {}))
+        await connected.wait()
+        await client.close()
+        gone.set()
+        assert await refusal(calling) == "the client has left the broker"
+        assert served.core.connections == {}
+        assert served.core.queues == {}
 
     play(main)
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from broker.amqp.journalled import network, no_tls, run
 from differential.rabbitmq import absence, running_node
-from phrasim.broker.amqp.client import Connector, connector
+from phrasim.broker.amqp.connecting import Connector, connector
 from phrasim.broker.amqp.external import BrokerInUse, ExternalBroker, borrowed, reached
 from phrasim.broker.amqp.url import BrokerUrl
 from phrasim.broker.client import BrokerError, Depth
@@ -271,7 +271,7 @@ def test_what_rabbitmq_does_not_take_is_an_error_in_the_words_of_the_simulated_o
                 "full", exclusive=True, arguments={"x-max-length": 0, "x-overflow": "reject-publish"}
             )
             assert await refusal(client.publish("", "full", b"", {})) == (
-                "the broker did not take the message for '', 'full': the queue is full"
+                "the broker did not take the message for '', 'full': refused, as by a queue that is full"
             )
             assert await refusal(client.publish("nowhere", "k", b"", {})) == (
                 "404 NOT_FOUND - no exchange 'nowhere' in vhost '/'"

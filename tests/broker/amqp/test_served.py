@@ -314,3 +314,35 @@ def _decoded(frames: bytes) -> list[Any]:
         frames = frames[size:]
         found.append((channel, value))
     return found
+
+
+def test_text_that_is_no_utf_8_stands_in_the_journal_with_its_bytes(watched: Any) -> None:
+    def frame_of(kind: int, payload: bytes) -> bytes:
+        return struct.pack(">BHI", kind, 1, len(payload)) + payload + b"\xce"
+
+    wire = declare(watched.stranger())
+    wire.send(Basic.Consume(queue="q", no_ack=True), channel=1)
+    table = b"\3\xfeAB" + b"S" + struct.pack(">I", 2) + b"\xfd\xfc"
+    header = frame_of(2, struct.pack(">HHQHI", 60, 0, 0, 0x2000, len(table)) + table)
+    for routing_key in (b"\1q", b"\1\xff"):
+        wire.connection.receive(frame_of(1, struct.pack(">HHH", 60, 40, 0) + b"\0" + routing_key + b"\0") + header)
+        raw(wire)
+    for event in watched.journal.events:
+        msgspec.json.encode(event)
+    messages_ = [event.message for event in watched.journal.events if not isinstance(event, Noted)]
+    assert [one.routing_key for one in messages_] == ["q", "q", "\\xff"]
+    assert [one.properties for one in messages_] == [{"headers": {"\\xfeAB": "\\xfd\\xfc"}}] * 3
+
+
+def test_own_deliveries_bear_no_time_that_a_datetime_does_not_reach(watched: Any, amqp: Any) -> None:
+    own, other = watched.own(), declare(watched.stranger())
+    own.send(Basic.Consume(queue="q", no_ack=True), channel=1)
+    far = struct.pack(">Q", 1 << 48)
+    table = b"\1t" + b"T" + far + b"\1l" + b"A" + struct.pack(">I", 9) + b"T" + far
+    payload = struct.pack(">HHQH", 60, 0, 0, 0x2040) + struct.pack(">I", len(table)) + table + far
+    other.send(_frame(Basic.Publish(routing_key="q")) + struct.pack(">BHI", 2, 1, len(payload)) + payload + b"\xce")
+    received = properties_of(own.take())
+    assert (received["headers"]["t"], received["headers"]["l"]) == (1 << 48, [1 << 48])
+    assert received["timestamp"] is None
+    (delivery,) = [event.message for event in watched.journal.events if isinstance(event, Sent)]
+    assert delivery.properties["timestamp"] == 1 << 48

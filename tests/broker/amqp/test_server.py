@@ -1,5 +1,6 @@
 """The pump: sockets, back-pressure, timers, the end."""
 
+import random
 import socket
 import struct
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import pytest
 from pamqp import frame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic, Channel, Connection, Queue
+
+from phrasim.broker import Broker
 
 HEADER = b"AMQP\0\0\x09\x01"
 
@@ -152,3 +155,17 @@ def test_a_publisher_is_not_read_while_the_broker_is_full(serve: Any, caller: An
     consumer.call(Queue.Purge(queue="q"))
     assert publisher.read()[1].name == "Connection.Unblocked"
     assert publisher.read()[1].message_count == 0
+
+
+def test_a_broker_that_is_replaced_lets_go_of_its_messages_at_once(served: Any, caller: Any, amqp: Any) -> None:
+    gone = served.broker
+    client = caller(served)
+    client.call(Queue.Declare(queue="q"))
+    client.write(amqp.message("q", b"x" * 1000))
+    client.call(Queue.Declare(queue="q", passive=True))
+
+    async def replace() -> None:
+        served.server.replace({"/": Broker(gone.now, random.Random(1))})
+
+    served.run(replace()).result(5)
+    assert (gone.queues, gone.held_bytes, gone.events) == ({}, 0, [])

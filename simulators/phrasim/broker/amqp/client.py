@@ -1,60 +1,22 @@
-"""The AMQP wire to a broker, simulated or real, for the participants that phrasim plays.
-
-aiormq speaks it: the library below aio-pika, whose calls are AMQP's own methods. Time is real here, a socket's cannot
-be simulated.
-"""
+"""The AMQP wire to a broker, simulated or real, for the participants that phrasim plays."""
 
 import asyncio
-import errno
-import os
-import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from aiormq.channel import EXCEPTION_MAPPING as CHANNEL_ERRORS
-from aiormq.connection import EXCEPTION_MAPPING as CONNECTION_ERRORS
-from aiormq.exceptions import (
-    AMQPError,
-    ChannelClosed,
-    ConnectionClosed,
-    DeliveryError,
-    InvalidFrameError,
-    ProbableAuthenticationError,
-    PublishError,
-)
+from aiormq.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 
-from phrasim.broker.amqp.url import BrokerUrl
+from phrasim.broker.amqp import connecting
+from phrasim.broker.amqp.connecting import FAILURES, Connector, answered, farewell, reason_of
 from phrasim.broker.client import BrokerError, Incoming, not_taken
 from phrasim.broker.message import Properties
 from phrasim.broker.record import JSON, PERSISTENT, BrokerRecord, journal_properties, traceparent_of
 from phrasim.edge.edge import Edge
 from phrasim.journal.events import Delivery
-
-ANSWER_SECONDS = 10.0
-"""How long a broker may take to answer to a connection or a method, or with the confirm of a message."""
-
-CLOSE_SECONDS = 1.0
-"""How long it may take to say farewell."""
-
-_FAILURES = (AMQPError, OSError, TimeoutError, RuntimeError)
-"""What aiormq raises: its own errors, those of the socket, and RuntimeError for a channel that is closed already."""
-
-_REPLY_CODES = {
-    raised: code
-    for errors in (CHANNEL_ERRORS, CONNECTION_ERRORS, {403: ProbableAuthenticationError})
-    for code, raised in errors.items()
-}
-"""What aiormq makes of a reply code where it keeps the text alone."""
-
-_Result = TypeVar("_Result")
-
-Connector = Callable[[str], Awaitable[AbstractConnection]]
-"""Makes a connection that shows itself to the broker by the name that it is given. Raises `BrokerError`."""
 
 
 class AmqpClient:
@@ -94,6 +56,16 @@ class AmqpClient:
         channel = await self._channel()
         await answered(channel.queue_bind(queue=queue, exchange=exchange, routing_key=routing_key))
 
+    async def check_queue(self, name: str) -> None:
+        """As `BrokerClient.check_queue`."""
+        channel = await self._channel()
+        await answered(channel.queue_declare(queue=name, passive=True))
+
+    async def purge_queue(self, name: str) -> None:
+        """As `BrokerClient.purge_queue`."""
+        channel = await self._channel()
+        await answered(channel.queue_purge(queue=name))
+
     async def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any]) -> None:
         """As `BrokerClient.publish`; a message without a queue, or refused by one, is a `BrokerError`."""
         channel = await self._channel("publishing")
@@ -105,7 +77,7 @@ class AmqpClient:
             message_id=message.id,
         )
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(connecting.ANSWER_SECONDS):
                 await channel.basic_publish(
                     body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True
                 )
@@ -113,7 +85,7 @@ class AmqpClient:
             raise not_taken(exchange, routing_key, str(getattr(returned.frame, "reply_text", returned))) from returned
         except DeliveryError as refused:
             raise not_taken(exchange, routing_key, None) from refused
-        except _FAILURES as error:
+        except FAILURES as error:
             reason = reason_of(error)
             self.record.lost(self.edge, message.id, reason)
             raise BrokerError(reason) from error
@@ -170,11 +142,18 @@ class AmqpClient:
             channel = self._channels.get(purpose)
             if channel is None or channel.is_closed:
                 if self._connection is None or self._connection.is_closed:
-                    self.unsettled.clear()
-                    self._connection = await self._connector(f"phrasim: {self.edge.participant}")
+                    self._connection = await self._connected()
                 channel = await answered(self._connection.channel(on_return_raises=True))
                 self._channels[purpose] = channel
             return channel
+
+    async def _connected(self) -> AbstractConnection:
+        """A new connection; whoever has left meanwhile leaves none behind."""
+        connection = await self._connector(f"phrasim: {self.edge.participant}")
+        if self._left:
+            await farewell(connection)
+            raise BrokerError("the client has left the broker")
+        return connection
 
 
 class _Consumption:
@@ -195,10 +174,12 @@ class _Consumption:
         self._consumer_tag = answer.consumer_tag
 
     async def cancel(self) -> None:
-        """Consume no more."""
+        """Consume no more, whether or not the broker answers in the time that a farewell may take."""
         tag, self._consumer_tag = self._consumer_tag, None
         if tag is not None and not self.channel.is_closed:
-            await answered(self.channel.basic_cancel(tag))
+            with suppress(*FAILURES):
+                async with asyncio.timeout(connecting.CLOSE_SECONDS):
+                    await self.channel.basic_cancel(tag)
         self._deliveries.put_nowait(None)
 
     def leave(self) -> None:
@@ -232,6 +213,7 @@ class _Consumption:
     def _on_closed(self, closing: "asyncio.Future[Any]") -> None:
         error = None if closing.cancelled() else closing.exception()
         reason = "the channel is closed" if error is None else reason_of(error)
+        self._client.unsettled.clear()  # They go back to their queue.
         self._deliveries.put_nowait(BrokerError(reason))
 
     def _arrived(self, delivered: DeliveredMessage) -> "_Arrived":
@@ -273,60 +255,6 @@ class _Arrived:
 
     incoming: Incoming
     message: str | Delivery
-
-
-def connector(url: BrokerUrl, tls: Callable[[], ssl.SSLContext]) -> Connector:
-    """What connects to the broker at `url`; `tls` makes the context of one that speaks TLS."""
-
-    async def connect(name: str) -> AbstractConnection:
-        context = tls() if url.tls else None
-        connection = aiormq.Connection(url.full, context=context, client_properties={"connection_name": name})
-        # Of a URL it would read "..", and "%2F" where that is the name itself, as "/".
-        connection.vhost = url.vhost
-        try:
-            await answered(connection.connect())
-        except BrokerError as error:
-            if isinstance(error.__cause__, InvalidFrameError):
-                # Behind the login aiormq does not tell what the broker said.
-                raise BrokerError(f"there is no virtual host {url.vhost!r} that the user may use") from error
-            raise
-        return connection
-
-    return connect
-
-
-async def farewell(connection: AbstractConnection) -> None:
-    """Close a connection; one that takes too long is left to itself."""
-    with suppress(*_FAILURES):
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await connection.close()
-
-
-async def answered(call: Awaitable[_Result]) -> _Result:
-    """What the broker answers. Raises `BrokerError` where it refuses, is gone, or does not answer in time."""
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await call
-    except _FAILURES as error:
-        raise BrokerError(reason_of(error)) from error
-
-
-def reason_of(error: BaseException) -> str:
-    """What a person is told of a failure: RabbitMQ's reply code and text where there are any."""
-    if isinstance(error, ChannelClosed | ConnectionClosed | ProbableAuthenticationError):
-        code, text = (_REPLY_CODES.get(type(error)), *error.args)[-2:]
-        return "the channel is closed" if code is None else f"{code} {text}"
-    if isinstance(error, RuntimeError):
-        # What aiormq says of a channel or a connection that is closed already is its place in memory.
-        return "the channel is closed"
-    if isinstance(error, TimeoutError) and not isinstance(error, AMQPError):
-        return f"the broker did not answer within {ANSWER_SECONDS:g} s"
-    if isinstance(error, OSError) and error.strerror:
-        # asyncio tells of a refused connection in words of its own.
-        code = error.errno or 0
-        told = os.strerror(code) if code in errno.errorcode else error.strerror
-        return f"the broker cannot be reached: {told}"
-    return str(error) or type(error).__name__
 
 
 def _properties(read: Basic.Properties) -> Properties:

@@ -204,12 +204,18 @@ class AmqpConnection:
     def count_arriving(self, size: int) -> None:
         """Count bytes of unfinished bodies; negative when they are unfinished no more. Raises 506."""
         self._arriving_bytes += size
-        if self._arriving_bytes > self.settings.arriving_bytes_max:
-            raise AmqpConnectionError(
-                506,
-                f"RESOURCE_ERROR - unfinished bodies of {self._arriving_bytes} bytes are more than the "
-                f"{self.settings.arriving_bytes_max} bytes that one connection may have",
-            )
+        self.outlet.arriving_bytes += size
+        settings = self.settings
+        for arriving, most, whose in (
+            (self._arriving_bytes, settings.arriving_bytes_max, "one connection"),
+            (self.outlet.arriving_bytes, settings.held_bytes_max, "all connections together"),
+        ):
+            if size > 0 and arriving > most:
+                raise AmqpConnectionError(
+                    506,
+                    f"RESOURCE_ERROR - unfinished bodies of {arriving} bytes are more than the {most} bytes that "
+                    f"{whose} may have",
+                )
 
     def block(self) -> None:
         """Read nothing more from this publisher: the broker holds too much."""
@@ -267,6 +273,8 @@ class AmqpConnection:
             if channel.core is not None:
                 outlet.channels.pop(channel.core, None)
         self._channels.clear()
+        outlet.arriving_bytes -= self._arriving_bytes
+        self._arriving_bytes = 0
         outlet.connections.pop(self, None)
         core.close()
         self._blocked = False

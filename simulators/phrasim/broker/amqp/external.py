@@ -1,5 +1,6 @@
 """A real RabbitMQ in the place of the simulated broker: reached by its URL, and left as it was found."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -7,13 +8,16 @@ from aiormq.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Queue
 
-from phrasim.broker.amqp.client import AmqpClient, Connector, answered, farewell
+from phrasim.broker.amqp.client import AmqpClient
+from phrasim.broker.amqp.connecting import Connector, answered, farewell
 from phrasim.broker.client import BrokerError, Depth
 from phrasim.broker.record import BrokerRecord
 from phrasim.documents import Messages
 from phrasim.edge.edge import Edge
 
 _OPERATOR = "phrasim: operator"
+
+_logger = logging.getLogger(__name__)
 
 
 class BrokerInUse(BrokerError):
@@ -62,25 +66,38 @@ async def borrowed(connector: Connector, messages: Messages) -> AsyncIterator[No
     """A block in which a run may use the queues of `messages`.
 
     They must be empty and nobody may consume them, else this raises `BrokerInUse`: the run would take others' messages
-    for its own. Behind the block queues and exchanges that were not there before are deleted, and the others emptied.
+    for its own. Behind the block queues and exchanges that were not there before are deleted, and the others emptied;
+    bindings between those stay.
     """
     async with _operating(connector) as connection:
         queues = await _unused(connection, messages)
-        names = dict.fromkeys(channel.exchange for channel in messages.channels.values())
-        exchanges = [name for name in names if await _has_exchange(connection, name)]
+        exchanges = [name for name in _exchanges(messages) if await _has_exchange(connection, name)]
     try:
         yield
     finally:
-        async with _operating(connector) as connection:
-            channel_ = await answered(connection.channel())
-            for channel in messages.channels.values():
-                if channel.queue in queues:
-                    await answered(channel_.queue_purge(channel.queue))
-                else:
-                    await answered(channel_.queue_delete(channel.queue))
-            for name in names:
-                if name not in exchanges:
-                    await answered(channel_.exchange_delete(name))
+        try:
+            await _give_back(connector, messages, queues, exchanges)
+        except BrokerError as error:
+            # What the run came to is not lost by it.
+            _logger.warning("the broker could not be left as it was found: %s", error)
+
+
+async def _give_back(connector: Connector, messages: Messages, queues: list[str], exchanges: list[str]) -> None:
+    """Empty the queues that were there, and delete those and the exchanges that were not."""
+    async with _operating(connector) as connection:
+        working = await answered(connection.channel())
+        for channel in messages.channels.values():
+            if channel.queue in queues:
+                await answered(working.queue_purge(channel.queue))
+            else:
+                await answered(working.queue_delete(channel.queue))
+        for name in _exchanges(messages):
+            if name not in exchanges:
+                await answered(working.exchange_delete(name))
+
+
+def _exchanges(messages: Messages) -> list[str]:
+    return list(dict.fromkeys(channel.exchange for channel in messages.channels.values()))
 
 
 async def hold_unused(connector: Connector, messages: Messages) -> None:

@@ -25,7 +25,8 @@ class Outlet:
     """The wire side of one broker: `channels` and `connections` that speak to it.
 
     `conserving` is true while the broker holds more than `held_bytes_max`: then whoever publishes has to wait.
-    `settled` is called with this outlet after every `pump`: the broker's next deadline may have changed.
+    `arriving_bytes` are those of the unfinished bodies of all connections. `settled` is called with this outlet after
+    every `pump`: the broker's next deadline may have changed.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Outlet:
         self.channels: dict[Channel, AmqpChannel] = {}
         self.connections: dict[AmqpConnection, None] = {}
         self.conserving = False
+        self.arriving_bytes = 0
         self._held_bytes_max = held_bytes_max
         self._settled = settled
         self._pumping = False

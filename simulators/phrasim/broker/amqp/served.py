@@ -1,8 +1,11 @@
 """The simulated broker of a landscape on real ports: it is reached over AMQP, and its journal has what passes."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from phrasim.broker.amqp.client import AmqpClient, Connector
+from phrasim.broker.amqp.client import AmqpClient
+from phrasim.broker.amqp.connecting import Connector
+from phrasim.broker.amqp.tables import Timestamp
 from phrasim.broker.channel import Fetched
 from phrasim.broker.client import Depth
 from phrasim.broker.core import Broker
@@ -74,8 +77,7 @@ class JournalObserver:
         if user != self._own:
             return properties
         passed_on = self._record.edge.tracer.passed_on(sent.id, traceparent_of(properties))
-        headers = {**(properties.headers or {}), "traceparent": passed_on}
-        return properties.with_headers(headers, properties.expiration)
+        return _for_own(properties, passed_on)
 
     def fetching(self, user: str, fetched: Fetched) -> None:
         """As `Observer.fetching`; the participants that phrasim plays consume, and fetch nothing."""
@@ -85,3 +87,23 @@ class JournalObserver:
         """As `Observer.happened`; that a message was returned, its publisher is told."""
         if not isinstance(event, Returned):
             self._record.happened(event)
+
+
+def _for_own(properties: Properties, traceparent: str) -> Properties:
+    """The same properties with that `traceparent`, and with no time that a datetime does not reach.
+
+    aiormq ends the connection over one, and again when it is delivered again.
+    """
+    values = {name: getattr(properties, name) for name in Properties.__dataclass_fields__}
+    values["headers"] = {**_within_reach(properties.headers or {}), "traceparent": traceparent}
+    if isinstance(properties.timestamp, int):
+        values["timestamp"] = None
+    return Properties(**values)
+
+
+def _within_reach(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _within_reach(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_within_reach(inner) for inner in value]
+    return int(value) if isinstance(value, Timestamp) else value

@@ -49,12 +49,19 @@ class AmqpServer:
             outlet.pump()
 
     def replace(self, brokers: Mapping[str, Broker], observer: Observer | None = None) -> None:
-        """From now on serve these; every client of those before is told that they ended (320)."""
+        """From now on serve these; every client of those before is told that they ended (320).
+
+        What becomes of messages then, as one after the other leaves, no observer is told.
+        """
+        gone = tuple(self.outlets.values())
+        for outlet in gone:
+            outlet.observer = None
         self._cancel_timers()
         self.outlets = self._outlets(brokers, observer)
         for pump in list(self.pumps):
             pump.connection.shut_down("reset")
-        self._cancel_timers()  # A client that leaves settles the broker that it leaves.
+        for outlet in gone:
+            outlet.broker.clear()
         for outlet in self.outlets.values():
             outlet.pump()
 
@@ -91,7 +98,12 @@ class AmqpServer:
         self._timers.clear()
 
     def _settled(self, outlet: Outlet) -> None:
-        """Wake the broker when it next has something to do by itself, as with a message that expires."""
+        """Wake the broker when it next has something to do by itself, as with a message that expires.
+
+        One that is served no more is left asleep: its clients settle it while they leave, and with their last answer.
+        """
+        if outlet not in self.outlets.values():
+            return
         deadline = outlet.broker.next_deadline()
         known = self._timers.get(outlet)
         if known is not None:

@@ -22,8 +22,8 @@ class Settings:
     """`users` are passwords by user name. Defaults are RabbitMQ's, but for the memory.
 
     `frame_max` and `body_bytes_max` are in bytes. `held_bytes_max` is where publishers have to wait: bytes of all
-    messages of one virtual host. `arriving_bytes_max` bounds the unfinished bodies of one connection,
-    `unsent_bytes_max` what waits to be sent to one client before nothing more is read from it.
+    messages of one virtual host; it bounds the unfinished bodies of all connections, too. `arriving_bytes_max` bounds
+    those of one connection, `unsent_bytes_max` what waits to be sent to one client before nothing more is read from it.
     """
 
     users: Mapping[str, str] = field(default_factory=lambda: {"guest": "guest"})

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 PORT, TLS_PORT = 5672, 5671
+VHOST_BYTES_MAX = 255
+"""AMQP's short string, as which the name of a virtual host is sent."""
 _FORM = "write amqp://USER:PASSWORD@HOST[:PORT][/VHOST], or amqps://"
 
 
@@ -46,10 +48,11 @@ class BrokerUrl:
 def broker_url(written: str) -> BrokerUrl:
     """Read a URL. User and password are guest where it names none, the virtual host is `/`. Raises `BrokerUrlError`."""
     scheme, separator, rest = written.partition("://")
-    shown = f"{scheme}://{rest.rpartition('@')[2]}" if separator else "…"
+    shown = f"{scheme}://{rest.rpartition('@')[2]}" if separator else "…" if "@" in written else written or "…"
     try:
         parts = urlsplit(written)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # So is it looked up; what cannot be is no name of a host.
     except ValueError:
         # Not with its cause, which quotes as the port what can be a part of the password.
         raise BrokerUrlError(f"broker: {shown!r} names no host and port that can be reached; {_FORM}") from None
@@ -62,6 +65,8 @@ def broker_url(written: str) -> BrokerUrl:
     vhost = unquote(parts.path.removeprefix("/"))
     if "/" in parts.path.removeprefix("/"):
         raise BrokerUrlError(f"broker: {shown!r}: a '/' in the name of a virtual host is written %2F")
+    if len(vhost.encode()) > VHOST_BYTES_MAX:
+        raise BrokerUrlError(f"broker: the name of a virtual host has at most {VHOST_BYTES_MAX} bytes")
     tls = parts.scheme == "amqps"
     return BrokerUrl(
         host=parts.hostname,
