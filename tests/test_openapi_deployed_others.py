@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 import jsonschema_rs
+import jwt
 import pytest
 from openapi_spec_validator import validate
 
@@ -33,6 +34,7 @@ phraseanet, auth = (Specification(store, schemas, file) for file in OPENAPI_FILE
 messages = Messages(store, schemas, MESSAGES_FILE)
 enqueue = phraseanet.operations["enqueueAssets"]
 issue_token = auth.operations["issueToken"]
+get_keys = auth.operations["getKeys"]
 
 
 def walk(value: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -160,8 +162,10 @@ def test_every_operation_and_every_answer_has_an_example(file: str) -> None:
         assert operation["summary"]
         assert operation["description"]
         for parameter in operation.get("parameters", ()):
-            assert examples_of(file, parameter), f"{place} {parameter['name']}"
-        found_in, _, request = store.resolve(file, operation["requestBody"])
+            parameter_in, _, found = store.resolve(file, parameter)
+            assert examples_of(parameter_in, found), f"{place} {found['name']}"
+        assert ("requestBody" in operation) == (not place.endswith("/get")), place
+        found_in, _, request = store.resolve(file, operation.get("requestBody", {"content": {}}))
         for media_type, content in request["content"].items():
             assert examples_of(found_in, content), f"{place} {media_type}"
         for status, response in operation["responses"].items():
@@ -277,7 +281,7 @@ def test_a_schema_that_is_written_again_is_found_whatever_its_description() -> N
 
 def test_the_operations_keep_their_names() -> None:
     assert list(phraseanet.operations) == ["enqueueAssets"]
-    assert list(auth.operations) == ["issueToken"]
+    assert list(auth.operations) == ["issueToken", "getKeys"]
     assert {"produceMessage", "consumeMessage", "giveUpMessage"} <= messages.operations.keys()
 
 
@@ -385,9 +389,12 @@ def test_a_refusal_with_the_reason_of_another_status_is_a_violation() -> None:
     assert enqueue.response_violations(200, "application/json", accepted) != []
 
 
-def test_auth_has_the_token_endpoint_and_nothing_else() -> None:
+def test_auth_has_the_token_endpoint_and_its_keys_and_nothing_else() -> None:
     assert issue_token.path == "/realms/{realm}/protocol/openid-connect/token"
-    assert list(issue_token.answers) == [200, 400, 401]
+    assert list(issue_token.answers) == [200, 400, 401, 404]
+    assert (get_keys.method, get_keys.path) == ("GET", "/realms/{realm}/protocol/openid-connect/certs")
+    assert list(get_keys.answers) == [200, 404]
+    assert issue_token.security == get_keys.security == ()
     for gone in ("/token-info", "/users/info/", "/me", "/users/"):
         assert gone in auth.document["info"]["description"]
 
@@ -421,6 +428,38 @@ def test_the_tokens_of_the_examples_hold_claims_that_the_schema_describes() -> N
         assert claims[-1]["scope"] == example["scope"]
     (user, client) = auth.document["components"]["schemas"]["TokenClaims"]["examples"]
     assert claims == [client, user]
+
+
+def test_the_tokens_of_the_examples_are_signed_with_the_key_of_the_examples() -> None:
+    (keys,) = examples_of("deployed/auth.yaml", answered_keys())
+    (key,) = keys["keys"]
+    response = store.resolve("deployed/auth.yaml", auth_answer(200))[2]
+    for example in examples_of("deployed/auth.yaml", response["content"]["application/json"]):
+        token = example["access_token"]
+        assert jwt.get_unverified_header(token) == {"alg": key["alg"], "kid": key["kid"], "typ": "JWT"}
+        claims = json.loads(jwt.PyJWS().decode(token, jwt.PyJWK(key), algorithms=["RS256"]))
+        assert claims["exp"] - claims["iat"] == example["expires_in"]
+
+
+def answered_keys() -> dict[str, Any]:
+    """What `getKeys` answers, as it is written."""
+    found: dict[str, Any] = auth.document["paths"][get_keys.path]["get"]["responses"]["200"]["content"][
+        "application/json"
+    ]
+    return found
+
+
+@pytest.mark.parametrize("field", ["kid", "kty", "alg", "use", "n", "e"])
+def test_each_field_of_an_rsa_key_is_required(field: str) -> None:
+    (keys,) = examples_of("deployed/auth.yaml", answered_keys())
+    less = {name: value for name, value in keys["keys"][0].items() if name != field}
+    found = get_keys.response_violations(200, "application/json", {"keys": [less]})
+    assert [str(one) for one in found] == [f"keys/0/{field}: this field is missing"]
+
+
+def test_a_key_of_another_kind_has_other_fields() -> None:
+    curve = {"kid": "k", "kty": "EC", "alg": "ES256", "use": "sig", "crv": "P-256", "x": "eA", "y": "eQ"}
+    assert get_keys.response_violations(200, "application/json", {"keys": [curve]}) == []
 
 
 def test_a_token_that_is_no_jwt_is_a_violation() -> None:

@@ -144,7 +144,7 @@ def test_an_interrupted_run_leaves_no_file(number: signal.Signals, code: int, ba
     place.mkdir()
     options = {
         "env": {**os.environ, "TMPDIR": str(place)},
-        "preexec_fn": (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if background else None,
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.SIG_DFL),
     }
     with blocked(folder, "--trace", "trace.jsonl", **options) as (running, output):
         while b"Upload asset" not in output.readline():

@@ -336,10 +336,10 @@ def test_an_acknowledged_commit_that_is_listed_again_is_found_out(town: Towns, s
 
     waiting = ("expect:", "  - {stepId: polled-again, wait: 500 ms}\nexpect:")
     with living(lambda: upload.simulated(forgetting, mode="pull")):
-        result = upload.run(scenario("pull", SOON, OFTEN, waiting))
+        result = upload.run(scenario("pull", OFTEN, waiting))
     found = broken(result)
     assert told(found, "messages agree with each other", "again, whose acknowledgement it had answered"), result.output
-    assert set(found) == {"messages agree with each other"}
+    assert set(found) == {"messages agree with each other"}, result.output
 
 
 class Phraseanet:

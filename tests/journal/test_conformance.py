@@ -173,6 +173,18 @@ def test_a_poll_that_is_answered_after_the_publish_is_not_the_one_it_followed(bu
     assert verdict.arrows[2].message.message.id == "a.poll"
 
 
+def test_a_poll_may_be_asked_for_before_the_commit_that_its_answer_lists_is_made(build, drawn):
+    run = build.Run("pull", 1)
+    messages = run.messages()
+    asked = next(message for message in messages if message.id == "a.poll")
+    others = [message for message in messages if message is not asked]
+    for place in range(3):
+        assert verdict_of(build, drawn, run, [*others[:place], asked, *others[place:]]).conforms
+    exchange = [asked, next(message for message in messages if getattr(message, "reply_to", "") == "a.poll")]
+    others = [message for message in messages if message not in exchange]
+    assert marks(verdict_of(build, drawn, run, [*exchange, *others])) == {3: "out of order"}
+
+
 # --- what does not
 
 
@@ -238,7 +250,9 @@ def test_of_two_arrows_that_changed_places_no_third_is_blamed(build, drawn, mode
     run = build.Run(mode, n, causes=causes)
     messages = walk(build, data, run)
     walked = verdict_of(build, drawn, run, messages).arrows
-    related = [(a, b) for a in walked for b in walked if a.arrow.precedes(b.arrow)]
+    # A poll may be asked for before what its answer, which stays where it is, tells of.
+    later = [one for one in walked if one.arrow.kind.operation_id != "listCommits"]
+    related = [(a, b) for a in walked for b in later if a.arrow.precedes(b.arrow)]
     one, other = data.draw(st.sampled_from(related))
     first = next(i for i, message in enumerate(messages) if message is one.message.message)
     second = next(i for i, message in enumerate(messages) if message is other.message.message)

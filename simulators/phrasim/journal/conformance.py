@@ -145,7 +145,7 @@ class _Judge:
         """The verdict on this commit."""
         walked = {arrow.number: self._walked(arrow) for arrow in self._arrows}
         self._fill(walked)
-        lines = [(arrow, walked[arrow.number][0].line) for arrow in self._arrows if walked[arrow.number]]
+        lines = [(arrow, _place(walked[arrow.number][0])) for arrow in self._arrows if walked[arrow.number]]
         blamed = _out_of_order(lines)
         for sightings in walked.values():
             self._used.update(one.message.id for one in sightings)
@@ -300,6 +300,16 @@ def _walks(sighting: Sighting, arrow: Arrow) -> bool:
         and not sighting.refused
         and (kind.status is None or sighting.status == kind.status)
     )
+
+
+def _place(sighting: Sighting) -> int:
+    """The line by which a message is put in order: a poll's is its answer's, which alone knows of the commit.
+
+    It may have been asked for before the commit was made, and be answered behind it.
+    """
+    if sighting.operation_id == "listCommits" and sighting.answer_line is not None:
+        return sighting.answer_line
+    return sighting.line
 
 
 def _joins(sighting: Sighting, arrow: Arrow) -> bool:
