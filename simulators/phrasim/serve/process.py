@@ -1,6 +1,7 @@
 """The life of a server process: one landscape at the ports that were asked for, further ones at its control port."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ async def serve_until_told(
         landscapes = Landscapes(host, storage, lambda one: control_app(one, None))
         landscape.mount_control(control_app(landscape, landscapes))
         await landscape.connectable()
+        # What is there by now stays: the collector need not look through it again and again.
+        gc.freeze()
         ready(landscape)
         await enough.wait()
         await asyncio.gather(landscapes.close(), landscape.stop())

@@ -1,4 +1,4 @@
-"""The deployed upload service verifies a Bearer by Auth's keys and asks for these alone (PROTOCOL §5 and §2.4, *now*)."""
+"""The deployed upload service verifies a Bearer by Auth's keys and asks for no more (PROTOCOL §5 and §2.4, *now*)."""
 
 import asyncio
 import base64
@@ -150,6 +150,21 @@ def test_a_machine_is_known_by_its_client_id_and_is_no_user() -> None:
     assert verified(main) == Principal(
         None, "service-account-phraseanet", None, (), ("openid", "commit:list"), client_id="phraseanet"
     )
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({}, "u"),
+        ({"client_id": "c"}, "c"),
+        ({"client_id": "c", "preferred_username": "p"}, "p"),
+        ({"client_id": None, "preferred_username": "p", "email": None, "groups": ["g"], "aud": ["account"]}, "p"),
+    ],
+)
+def test_who_has_no_name_is_called_by_the_id(claims: dict[str, Any], name: str) -> None:
+    (principal,) = identified(KEY.signed(CLAIMS | claims))
+    assert principal is not None
+    assert principal.username == name
 
 
 def test_the_keys_are_asked_for_when_they_are_first_needed_and_then_kept() -> None:
@@ -332,7 +347,7 @@ def test_a_private_or_symmetric_key_in_the_list_verifies_nothing_more() -> None:
         b"{",
         b'{"keys": {}}',
         b'{"keys": [1]}',
-        b'{"keys": [' + b"[" * 100_000,
+        b'{"more": ' + b"[" * 100_000,
         key_set(KEY.public() | {"n": "AQAB", "e": ""}),
         key_set(KEY.public() | {"n": "", "e": ""}),
         key_set(KEY.public() | {"n": "ü"}),

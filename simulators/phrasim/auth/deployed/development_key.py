@@ -1,0 +1,36 @@
+"""A private key that is no secret: it lies here for everybody to read.
+
+Runs in one process sign with it, so that the same seed gives the same bytes, whatever the machine. Nobody outside of
+such a run takes its tokens. A landscape that is served never uses it: whoever has this file could sign as its Auth.
+"""
+
+DEVELOPMENT_KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC2Y/DXquN5EoSL
+HR0mZ0xolwRLiRkmSUrR5PFe0O23v0/FlRUIJ4SFYV8rUiBfNhgoa13Hi3zan/Hc
+Sj+ljE5ixg86VsxZO4KR2qIhluKmUQnqAYdT7vQzc5R5mPcCkuS5ornNB6YiYd+o
+zuGRlgxdWxEiyzds9uyyC4A5oMS8fnSnwVU4GYs2pRShYqf2dBJ4W0z5K1QDuzgQ
+H4+VagiVdj4rhcZg4CG6CQbyZl8eMWD+I/rm7SCdMh0sN++8aehGCu75E/q3vzw9
+p3+eGAezrY45No0eXxSzaGV7KDCFvqCgUvJkeiZ8RqkrQ+fSIU9eR/aTq/DyaWiU
+8zw24DkZAgMBAAECggEAEJmJTUz4+wdGbOraFlQHI5XAXFI+qboN8eB7tKd18JKc
+OLKtgVp8uIROMcEoamyf8j3OATVJcxRk4inCdSy54vTSZKWLClayNtgb3XbAFhGr
+bKggSvFP5HGRLSf7gzkfUWM6tIBiYcq1R8Xccxr28SAyr7n9x2W0e9feybU/cprg
+ZXLcnL6oIghgcHd+Hgrz11yDEomclQ9RGvUnmViQgAuNrTismw0QSpd8a1kx91bA
+xMPh2nGaJm4EoayHZMr4fPcx2uBMIdsCMSI9XqvTAIl3FmaxuUKOnyolfKlTY38I
+4KjhaHJf4ZRpaicFVf3CpkmZ2pmvTySryrA2QuRU6QKBgQDelvA/JRvtgf/E9JYW
+aaeOnA8ZRGx4HmrgzNrNrtiQfAytqPXNDwbIeOm4/clE3AgX8Nb8K5pOyI1qyscs
+18apcsACEfD4oWMh7yNY/nii5oZopT9AlJaaUio9yMBJhEyKqRBsRJMZS4fhDCs2
+G1qAyFkMjC/IROoANkO5/W7F/wKBgQDRxFZrgC4xFwYWq6D+nSXvfSxO/IGM89Mu
+RvojvEVzfrp+bAdpaI2jbxWPs2vcSdscNSFyvkPxrOvebd2sbrVGGIVgAnvzfPlb
+gm4gO3u6OWAo7nMSvfYI8QS6wujF3X1X3+S6UJxxibgLKn6Ms95FTHkbzp9Mqncv
+K+W/JrRw5wKBgQC6o4U+7TbFp8N2uj8++8hrY5+laCIrdhXX+O1emcUtIVbgJlQ0
+ZO0jG3+ehe5FttlyeZdKSqVQeglaCj2H9EW3v2gQVErhrzEYOxRAgt9UeEcrZ6Pp
+2q2NKGgS9kmFW1Fy0t/aaIWPKC3/Hdz9uWHhqhxA0Ssfmek71ERlp4NCsQKBgQC4
+WzQQmsD+B9wkBIcj/v0eNAbDDIzXUlthqqOg0JDBZrmE7nC9JVSGNNTgTLIZExfs
+/Iz/CVUxi+ZowGo4Z7wNdPOTY9uILWgCEumyjlS5YD+w+ZBNAoK/bQPZF//4FidZ
+Gb8uODamWoFT3u8Fvfc1NHakB75dZNwGqy/qBZxENQKBgAXxd2/wZ91ftnp9FQQl
+EVvi1ZMM+znow0mpiQ+ZCTbcAM65Nzvk9d9tjv2YdoJcCXSVJm36SB9Fojq9DEmw
+5KR0VDvgzWLevTd8bQDSBPtRwoZTeXB8JTWX6bDaTYIaC9CKKMswETGIpUNFBZ0G
+8ecyuuAOuhLOiM85U2CHqu9e
+-----END PRIVATE KEY-----
+"""
