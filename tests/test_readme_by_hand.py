@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from free_ports import free_ports
 from phrasim.documents import documents_root
 
 ROOT = Path(__file__).parents[1]
@@ -27,18 +27,9 @@ def printed_blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
-def free_ports() -> list[str]:
-    """Ports that nobody has: the ones that are printed may be taken on the machine that runs the test."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
-    ports = [str(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.fixture
 def ports() -> dict[str, str]:
-    return dict(zip(PORTS, free_ports(), strict=True))
+    return dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`phrasim run` with real participants, which a second phrasim plays as `serve` with the opposite options."""
 
-import itertools
 import json
 import os
 import re
@@ -9,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.dom import minidom
@@ -17,6 +15,7 @@ from xml.dom import minidom
 import pytest
 from click.testing import Result
 
+from free_ports import free_ports
 from phrasim.documents import documents_root, scenarios_folder
 from phrasim.journal.events import Participant
 from phrasim.report.terminal import UNPROVED
@@ -51,19 +50,6 @@ CREDENTIALS = {
 COMMAND = [sys.executable, "-c", "from phrasim.cli import main; main()"]
 PAGE = documents_root() / "docs" / "real-participants.md"
 SCENARIOS = sorted(scenarios_folder().glob("*.yaml"))
-
-
-_PORTS = itertools.count(20_000 + os.getpid() % 10_000)
-"""Candidates below those that the system gives to whoever connects, which may be taken at any moment."""
-
-
-def free_ports(number: int) -> list[int]:
-    found: list[int] = []
-    while len(found) < number:
-        port = next(_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-    return found
 
 
 def options(values: dict[str, str]) -> list[str]:

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
+from free_ports import free_ports
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The real script. The one in the PATH changes the user and refuses everybody but root and rabbitmq."""
 
@@ -39,7 +41,7 @@ def running_node():
     """Start a node and give its AMQP address (host, port); end it afterwards."""
     with tempfile.TemporaryDirectory(prefix="differential-rabbitmq-") as folder, ExitingProcesses() as processes:
         place = Path(folder)
-        amqp, distribution, mapper = _free_ports(3)
+        amqp, distribution, mapper = free_ports(3)
         environment = _environment(place, amqp, distribution, mapper)
         log = (place / "output.log").open("wb")
         with log:
@@ -120,17 +122,6 @@ def _environment(place: Path, amqp: int, distribution: int, mapper: int) -> dict
     }
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in sockets]
-    finally:
-        for listener in sockets:
-            listener.close()
-
-
 def _wait_for_port(port: int, processes: Any, place: Path) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline:
@@ -146,7 +137,7 @@ def _wait_for_amqp(port: int, node: subprocess.Popen[bytes], place: Path) -> Non
     while time.monotonic() < deadline and node.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             client.sendall(b"AMQP\0\0\x09\x01")
-            if client.recv(1) == b"\x01":
+            if client.recv(1) == b"\x01" and node.poll() is None:
                 return
         time.sleep(0.05)
     output = (place / "output.log").read_text(errors="replace")[-3000:]
