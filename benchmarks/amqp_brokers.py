@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-TESTS = Path(__file__).parent.parent / "tests" / "differential"
+TESTS = Path(__file__).parent.parent / "tests"
 EMBEDDED = Path(__file__).parent / "amqp_embedded.py"
 
 # The tests that compare the two brokers' answers have a node of RabbitMQ for themselves; this is the same one.
 sys.path.append(str(TESTS))
 
-from rabbitmq import absence as rabbitmq_absence  # noqa: E402
-from rabbitmq import running_node  # noqa: E402
+from differential.rabbitmq import absence as rabbitmq_absence  # noqa: E402
+from differential.rabbitmq import running_node  # noqa: E402
 
 
 @dataclass(frozen=True, slots=True)
