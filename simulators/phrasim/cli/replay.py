@@ -1,5 +1,6 @@
 """`phrasim replay`: run a trace again and compare."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,7 @@ def replay(
         scenario = parse_scenario(header.scenario, f"the scenario in {trace}")
         files = _files(header, scenario, trace, asset or [])
         play = Play(header.seed, files, header.given, show_tokens=header.tokens == "shown", judged=False)
+        gc.enable()
         outcome = play_in_process(scenario, play)
     except (TraceError, ScenarioError, FileError) as error:
         fail(str(error))

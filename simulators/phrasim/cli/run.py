@@ -1,5 +1,6 @@
 """`phrasim run`: play scenarios and judge them."""
 
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,6 +124,7 @@ def run(
     _check_apart(plays, list(traces.values()), junit)
     plays = playable(plays, chosen, participants, several=several)
     player = player_on(chosen, participants, plays)
+    gc.enable()
     outcomes = _play_several(plays, player, traces) if several else [_play_one(*plays[0], player, traces)]
     if junit is not None:
         from phrasim.report.junit import junit_xml

@@ -37,6 +37,7 @@ async def serve_until_told(
         await landscape.connectable()
         # What is there by now stays: the collector need not look through it again and again.
         gc.freeze()
+        gc.enable()
         ready(landscape)
         await enough.wait()
         await asyncio.gather(landscapes.close(), landscape.stop())
