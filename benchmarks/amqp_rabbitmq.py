@@ -2,7 +2,7 @@
 
 Prepared bytes, 200-byte messages with confirms to a durable queue, then consumed with a prefetch of 200 and one ack
 each: at least 5 times RabbitMQ where its messages are persistent, at least 3 times where they are transient (the
-embedded broker keeps nothing on disk either way). One message at a time over two connections, the median trip: at least
+embedded broker keeps nothing on disk either way). One message at a time over two connections: at least
 1.2 times. Through pika and aio-pika, where the library takes most of the time: at least 0.9 times. To connect, declare
 and close: at least as fast. Bodies of other sizes, and what an observer costs, are told without a bar.
 
@@ -81,7 +81,7 @@ def _races() -> list[Race]:
         bytes_race("AMQP, prepared bytes, transient", 3, 10_000, 200, TRANSIENT),
         bytes_race("AMQP, bodies of 1 KiB, persistent", None, 4_000, 1024, PERSISTENT),
         bytes_race("AMQP, bodies of 64 KiB, persistent", None, 400, 65536, PERSISTENT),
-        Race("AMQP, one message at a time, median trip", 1.2, 1_000, partial(round_trips, count=1_000)),
+        Race("AMQP, one message at a time", 1.2, 1_000, partial(round_trips, count=1_000)),
         Race("AMQP, connect, declare, close", 1, 50, partial(connections, count=50)),
         Race(
             "AMQP with an idle observer, beside none",
