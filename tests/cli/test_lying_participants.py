@@ -26,7 +26,7 @@ from phrasim.serve.seed_data import read_seed_data
 from phrasim.serve.server import HttpServer
 from phrasim.serve.sockets import bind_all, url_of
 from phrasim.testbed import SERVICES, SeedData, Setting
-from phrasim.upload.outbound import ALL_FIELDS, notification
+from phrasim.upload.documented.outbound import ALL_FIELDS, notification
 
 Call = Callable[..., Result]
 Write = Callable[..., Path]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from phrasim.testbed import SeedData, Setting, accounts_of
 from phrasim.testbed.accounts import Accounts
 from phrasim.testbed.seed import SeedClient, SeedUser
-from phrasim.upload.access import ADMINISTRATOR, LIST_COMMITS
+from phrasim.upload.documented.access import ADMINISTRATOR, LIST_COMMITS
 
 ZOE, YAN = SeedUser("zoe@example.org"), SeedUser("yan@example.org", id="the-id", name="Yan", password="secret")
 ROOT = SeedUser("root@example.org", roles=("ROLE_USER", ADMINISTRATOR))

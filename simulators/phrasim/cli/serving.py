@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from phrasim.auth.state import Client, User
+from phrasim.auth.accounts import Client, User
 from phrasim.broker.amqp.external import hold_unused
 from phrasim.broker.amqp.url import BrokerUrlError, broker_url
 from phrasim.broker.client import BrokerError
@@ -23,7 +23,7 @@ from phrasim.serve.seed_data import SeedDataError, read_seed_data
 from phrasim.serve.sockets import PortError, bind_all, is_loopback
 from phrasim.serve.tls import TlsError, own_client_context, server_context
 from phrasim.testbed import SERVICES, Accounts, SeedData, Setting
-from phrasim.upload.access import ADMINISTRATOR, LIST_COMMITS
+from phrasim.upload.documented.access import ADMINISTRATOR, LIST_COMMITS
 
 _WORKER_NEEDS = {
     "client.id": "by which Phraseanet is known to the real Auth",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phrasim.auth.state import Client, User
+from phrasim.auth.accounts import Client, User
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import msgspec
 
 from phrasim.documents.nearest import nearest
 from phrasim.testbed import Mode, Setting
-from phrasim.upload.outbound import ALL_FIELDS
+from phrasim.upload.documented.outbound import ALL_FIELDS
 
 Plays = Literal["upload", "phraseanet"]
 """The services whose part the code under test can play."""

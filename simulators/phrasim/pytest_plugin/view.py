@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from phrasim import __version__
-from phrasim.auth.state import Client
+from phrasim.auth.accounts import Client
 from phrasim.documents import operations, request_flow_document, secret_fields
 from phrasim.documents.nearest import nearest
 from phrasim.documents.specification import installed_schemas
@@ -22,7 +22,7 @@ from phrasim.journal.document import Section, sections
 from phrasim.journal.events import Event, Header, Noted, Participant
 from phrasim.journal.lines import trace_bytes, write_trace
 from phrasim.journal.verdict import CommitVerdict
-from phrasim.phraseanet.state import Record
+from phrasim.phraseanet.documented.state import Record
 from phrasim.pytest_plugin.accounts import ClientAccount, UserAccount, client_account, user_account
 from phrasim.pytest_plugin.marker import Asked
 from phrasim.scenario.exchanges import Exchange, Exchanges
@@ -31,7 +31,7 @@ from phrasim.testbed import Testbed
 from phrasim.testbed.network import real_ones
 from phrasim.testbed.seed import SeedCommit, SeedFile
 from phrasim.testbed.seeding import seed_commits
-from phrasim.upload.state import Asset, Commit
+from phrasim.upload.documented.state import Asset, Commit
 
 _Result = TypeVar("_Result")
 

@@ -15,7 +15,7 @@ from phrasim.edge.fault_reading import fault_of, fault_problem
 from phrasim.journal.events import Event
 from phrasim.journal.lines import LineWriter
 from phrasim.journal.recorder import EventsForgotten
-from phrasim.phraseanet.poller import PollFailed
+from phrasim.phraseanet.documented.poller import PollFailed
 from phrasim.profile import PROFILES
 from phrasim.serve.landscape import Landscape, LandscapeEnded
 from phrasim.serve.landscapes import Landscapes, LandscapesFull

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
-from phrasim.auth.state import Client, User
+from phrasim.auth.accounts import Client, User
 from phrasim.clock import Clock
 from phrasim.journal.events import Participant
 from phrasim.journal.recorder import JOURNAL_EVENTS_MAX
-from phrasim.phraseanet.poller import PollFailed
+from phrasim.phraseanet.documented.poller import PollFailed
 from phrasim.serve.broker import GUEST, BrokerSide, Login
 from phrasim.serve.entrance import BegunAnew, Entrance
 from phrasim.serve.external import External
@@ -43,7 +43,7 @@ from phrasim.testbed import (
 from phrasim.testbed.accounts import new_client, new_user
 from phrasim.testbed.network import Chance, real_ones
 from phrasim.testbed.seeding import SeedError, hold_to_landscape, seed_commits
-from phrasim.upload.state import Commit
+from phrasim.upload.documented.state import Commit
 
 CONTROL = "control"
 """What the control port is called beside those of the participants."""

@@ -6,10 +6,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from phrasim.auth.state import Client, User
+from phrasim.auth.accounts import Client, User
 from phrasim.testbed.seed import SeedClient, SeedData, SeedUser
 from phrasim.testbed.setting import Setting
-from phrasim.upload.access import ADMINISTRATOR, LIST_COMMITS
+from phrasim.upload.documented.access import ADMINISTRATOR, LIST_COMMITS
 
 _Seed = TypeVar("_Seed")
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from phrasim.auth.state import User
+from phrasim.auth.accounts import User
 from phrasim.testbed.content import MadeContent, parts_of
 from phrasim.testbed.seed import SeedCommit, SeedData, SeedFile
 from phrasim.testbed.testbed import Testbed
-from phrasim.upload.state import Commit, StoredFile
+from phrasim.upload.documented.state import Commit
+from phrasim.upload.stored_file import StoredFile
 
 
 class SeedError(ValueError):

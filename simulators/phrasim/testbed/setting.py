@@ -5,7 +5,7 @@ from typing import Literal
 
 from phrasim.edge.faults import Fault
 from phrasim.profile import DOCUMENTED, Profile
-from phrasim.upload.outbound import ALL_FIELDS
+from phrasim.upload.documented.outbound import ALL_FIELDS
 
 Mode = Literal["push", "pull", "both", "off"]
 """Who starts the hand-off: the upload service notifies, Phraseanet polls, both, or nobody (A21)."""

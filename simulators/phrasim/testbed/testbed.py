@@ -8,30 +8,30 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from phrasim.auth.app import auth_app
-from phrasim.auth.state import AuthState
+from phrasim.auth.documented.app import auth_app
+from phrasim.auth.documented.state import AuthState
 from phrasim.broker.client import AnyBroker
 from phrasim.broker.local import LocalBroker
 from phrasim.broker.record import BrokerRecord
 from phrasim.clock import Clock
 from phrasim.documents import messages
 from phrasim.journal.events import Participant
-from phrasim.phraseanet.app import phraseanet_app
-from phrasim.phraseanet.credentials import ClientToken
-from phrasim.phraseanet.poller import Poller
-from phrasim.phraseanet.queue import IngestQueue
-from phrasim.phraseanet.state import PhraseanetState
-from phrasim.phraseanet.worker import Worker
+from phrasim.phraseanet.documented.app import phraseanet_app
+from phrasim.phraseanet.documented.credentials import ClientToken
+from phrasim.phraseanet.documented.poller import Poller
+from phrasim.phraseanet.documented.queue import IngestQueue
+from phrasim.phraseanet.documented.state import PhraseanetState
+from phrasim.phraseanet.documented.worker import Worker
 from phrasim.testbed.accounts import Accounts, accounts_of
 from phrasim.testbed.broker import new_broker
 from phrasim.testbed.network import InProcess, Network, seeded
 from phrasim.testbed.seed import SeedData
 from phrasim.testbed.setting import Setting
-from phrasim.upload.access import LIST_COMMITS
-from phrasim.upload.app import upload_app
-from phrasim.upload.identity import Identity
-from phrasim.upload.outbound import Notifier
-from phrasim.upload.state import Commit, UploadState
+from phrasim.upload.documented.access import LIST_COMMITS
+from phrasim.upload.documented.app import upload_app
+from phrasim.upload.documented.identity import Identity
+from phrasim.upload.documented.outbound import Notifier
+from phrasim.upload.documented.state import Commit, UploadState
 from phrasim.upload.storage import Storage
 
 _WORKER, _POLLER = "phraseanet's worker", "phraseanet's poller"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from phrasim.upload.state import StoredFile
+from phrasim.upload.stored_file import StoredFile
 
 READ_BYTES = 256 * 1024
 """Bytes that are read from disk at a time."""

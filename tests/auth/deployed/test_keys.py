@@ -66,11 +66,11 @@ try:
     main()
 except SystemExit as ended:
     assert not ended.code, ended.code
-print(*sorted(name for name in sys.modules if name in ("jwt", "cryptography", "phrasim.auth.state")))
+print(*sorted(name for name in sys.modules if name in ("jwt", "cryptography", "phrasim.auth.documented.state")))
 """
 
 
 def test_a_run_of_the_documented_contract_does_not_wait_for_what_signs_tokens() -> None:
     command = [sys.executable, "-c", RUN, str(scenarios_folder() / "pull.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "phrasim.auth.state"
+    assert done.stdout.splitlines()[-1] == "phrasim.auth.documented.state"

@@ -26,8 +26,8 @@ from phrasim.broker.client import BrokerError, Depth
 from phrasim.broker.record import BrokerRecord
 from phrasim.documents import Messages, messages
 from phrasim.journal.events import Lost, Received, Sent
-from phrasim.phraseanet.queue import IngestQueue
-from phrasim.phraseanet.wire import Handover
+from phrasim.phraseanet.documented.queue import IngestQueue
+from phrasim.phraseanet.documented.wire import Handover
 from phrasim.testbed.network import Network
 
 QUEUES = [channel.queue for channel in messages().channels.values()]

@@ -7,7 +7,7 @@ import pytest
 
 from phrasim.upload.deployed.state import Asset, Commit, CommitRequest, UploadState
 from phrasim.upload.deployed.target import Target
-from phrasim.upload.state import StoredFile
+from phrasim.upload.stored_file import StoredFile
 
 PRESS = Target(id="press-id", slug="press", name="Press pictures")
 NOON = datetime(2026, 8, 1, 12, tzinfo=UTC)

@@ -1,49 +1,20 @@
 """Files as the file store gives them out: not in the formats of the service, and refused in the words of S3 (§2.4)."""
 
-from dataclasses import dataclass
-
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from phrasim.edge.inbound import STORED_DIGEST
 from phrasim.upload.deployed.state import Asset
-from phrasim.upload.routes import content_disposition
-from phrasim.upload.storage import READ_BYTES, Storage
+from phrasim.upload.file_answer import FileAnswer, content_disposition
+from phrasim.upload.storage import Storage
 
 
-@dataclass(frozen=True, slots=True)
-class FileAnswer:
-    """An asset's file as an answer, read from disk part by part."""
-
-    storage: Storage
-    asset: Asset
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application. A file that was deleted is 404."""
-        stored = self.asset.file
-        try:
-            file = self.storage.open(stored)
-        except FileNotFoundError:
-            await no_such_file()(scope, receive, send)
-            return
-        with file:
-            left = 0 if scope["method"] == "HEAD" else stored.size
-            if left:
-                scope["state"][STORED_DIGEST] = stored.sha256
-            await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
-            while True:
-                part = file.read(min(READ_BYTES, left))
-                left -= len(part)
-                await send({"type": "http.response.body", "body": part, "more_body": left > 0 and bool(part)})
-                if left <= 0 or not part:
-                    return
-
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        return [
-            (b"content-type", self.asset.file.mime_type.encode()),
-            (b"content-length", str(self.asset.file.size).encode()),
-            (b"content-disposition", content_disposition(self.asset.original_name).encode()),
-        ]
+def file_answer(storage: Storage, asset: Asset) -> FileAnswer:
+    """An asset's file. One that was deleted is 404."""
+    headers = {
+        "content-type": asset.file.mime_type,
+        "content-length": str(asset.file.size),
+        "content-disposition": content_disposition(asset.original_name),
+    }
+    return FileAnswer(storage, asset.file, headers, no_such_file())
 
 
 def no_such_file() -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 from phrasim.upload.deployed.formats import Format, iri, resource
 from phrasim.upload.deployed.state import Asset, Commit
 from phrasim.upload.deployed.target import Target
-from phrasim.upload.routes import timestamp
+from phrasim.upload.timestamp import timestamp
 
 
 def asset_object(form: Format, asset: Asset, url: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from phrasim.service.refusal import Refusal
 from phrasim.upload.deployed.access import Caller, Identify, Principal, may
 from phrasim.upload.deployed.body import commit_fields, json_object
 from phrasim.upload.deployed.errors import DENIED, FAILED, NOBODY, InvalidBearer
-from phrasim.upload.deployed.files import FileAnswer, no_such_file, store_refusal
+from phrasim.upload.deployed.files import file_answer, no_such_file, store_refusal
 from phrasim.upload.deployed.formats import Format, answer, collection, format_asked, identity_of
 from phrasim.upload.deployed.objects import asset_object, commit_object, target_object
 from phrasim.upload.deployed.signing import SignedUrls, UrlRefused
@@ -107,7 +107,7 @@ class UploadRoutes:
         except UrlRefused as refused:
             return store_refusal(403, refused.code, str(refused))
         asset = self._state.asset(name)
-        return no_such_file() if asset is None else FileAnswer(self._storage, asset)
+        return no_such_file() if asset is None else file_answer(self._storage, asset)
 
     async def commit_assets(self, call: Call) -> ASGIApp:
         """`POST /commit`: `true`; the commit is made afterwards (§2.3)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from phrasim.upload.deployed.form import form_errors
 from phrasim.upload.deployed.target import Target
-from phrasim.upload.state import StoredFile
+from phrasim.upload.stored_file import StoredFile
 
 TOKEN_BYTES = 21
 """Bytes of a commit's token; it is written in hexadecimal, 42 characters (§2.3)."""

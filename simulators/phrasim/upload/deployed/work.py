@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from phrasim.upload.deployed.outbound import Notifier
 from phrasim.upload.deployed.state import Asset, Commit, CommitRequest, UploadState
-from phrasim.upload.state import StoredFile
 from phrasim.upload.storage import Storage
+from phrasim.upload.stored_file import StoredFile
 
 RETENTION_DAYS = 31
 """The age at which assets are removed (§2.7)."""

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from phrasim.clock import Clock
-from phrasim.upload.state import Commit
+from phrasim.upload.documented.state import Commit
 
 NOTIFY_PATH = "/api/v1/upload/enqueue"
 DOCUMENTED_FIELDS = ("assets", "publisher", "token")

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from phrasim.upload.state import CommitRefused, StoredFile, UploadState
+from phrasim.upload.documented.state import CommitRefused, UploadState
+from phrasim.upload.stored_file import StoredFile
 
 NOW = datetime(2019, 5, 15, tzinfo=UTC)
 

@@ -3,9 +3,9 @@
 from starlette.applications import Starlette
 
 from phrasim.documents import Specification
-from phrasim.phraseanet.queue import IngestQueue
-from phrasim.phraseanet.routes import PhraseanetRoutes
-from phrasim.phraseanet.state import PhraseanetState
+from phrasim.phraseanet.documented.queue import IngestQueue
+from phrasim.phraseanet.documented.routes import PhraseanetRoutes
+from phrasim.phraseanet.documented.state import PhraseanetState
 from phrasim.service.operations import service
 
 

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from phrasim.auth.state import GrantRefused
+from phrasim.auth.documented.state import GrantRefused
 from phrasim.service.operations import json_answer
 
 NO_STORE = {"Cache-Control": "no-store"}

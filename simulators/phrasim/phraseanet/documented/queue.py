@@ -6,7 +6,7 @@ import msgspec
 
 from phrasim.broker.client import BrokerClient, Consumption, Incoming
 from phrasim.documents import Messages
-from phrasim.phraseanet.wire import Handover, to_message
+from phrasim.phraseanet.documented.wire import Handover, to_message
 
 MAIN, FAILED = "assetsIngest", "assetsIngest_failed"
 """Channels of `messages.yaml` that Phraseanet sends to; the retry queue is reached by rejecting a delivery (A34)."""

@@ -8,9 +8,9 @@ import pytest
 
 from phrasim.broker.client import Incoming
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Refuse
-from phrasim.phraseanet.state import Record
+from phrasim.phraseanet.documented.state import Record
 from phrasim.testbed import Testbed
-from phrasim.upload.outbound import DOCUMENTED_FIELDS
+from phrasim.upload.documented.outbound import DOCUMENTED_FIELDS
 
 UUID = "00000000-0000-4000-8000-000000000000"
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from phrasim.edge.faults import Answer, Delay, DropReply, Refuse
 from phrasim.journal.events import Lost, Sent
 from phrasim.testbed import Testbed
-from phrasim.upload.routes import content_disposition
+from phrasim.upload.file_answer import content_disposition
 
 FORM = {"content-type": "multipart/form-data; boundary=b"}
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'

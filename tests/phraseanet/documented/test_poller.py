@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from phrasim.edge.faults import Answer, CutBody, Delay, Refuse
-from phrasim.phraseanet.credentials import ClientToken, TokenRefused
+from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
 from phrasim.testbed import Testbed
 
 

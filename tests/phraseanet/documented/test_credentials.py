@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from phrasim.phraseanet.credentials import ClientToken, TokenRefused
+from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"{", b'{"access_token": 1}'])

@@ -6,9 +6,9 @@ from starlette.applications import Starlette
 
 from phrasim.documents import Specification
 from phrasim.service.operations import service
-from phrasim.upload.identity import Identity
-from phrasim.upload.routes import UploadRoutes
-from phrasim.upload.state import Commit, UploadState
+from phrasim.upload.documented.identity import Identity
+from phrasim.upload.documented.routes import UploadRoutes
+from phrasim.upload.documented.state import Commit, UploadState
 from phrasim.upload.storage import Storage
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from phrasim.phraseanet.state import PhraseanetState
-from phrasim.phraseanet.wire import Handover
+from phrasim.phraseanet.documented.state import PhraseanetState
+from phrasim.phraseanet.documented.wire import Handover
 from phrasim.service.operations import REQUEST_BYTES_MAX
 from phrasim.testbed import Testbed
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from phrasim.documents import messages
-from phrasim.phraseanet.wire import Handover, from_listing, from_message, from_notification, to_message
+from phrasim.phraseanet.documented.wire import Handover, from_listing, from_message, from_notification, to_message
 
 PUBLISHER = "d03fc9f6-3c6b-4428-8d6f-ba07c7c6e856"
 ASSET = "4c097077-a26b-4af4-9a5d-b13fd4c77b3d"

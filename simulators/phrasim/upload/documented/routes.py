@@ -1,22 +1,20 @@
 """The upload service's operations: requests into calls of the state, results into answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from phrasim.edge.inbound import STORED_DIGEST
 from phrasim.service.operations import Call, json_answer
 from phrasim.service.refusal import Refusal
-from phrasim.upload.access import Principal, User, may_list_commits, may_upload, may_use
-from phrasim.upload.identity import Identity
+from phrasim.upload.documented.access import Principal, User, may_list_commits, may_upload, may_use
+from phrasim.upload.documented.identity import Identity
+from phrasim.upload.documented.outbound import hashes
+from phrasim.upload.documented.state import Asset, Commit, CommitRefused, UploadState
+from phrasim.upload.file_answer import FileAnswer, content_disposition
 from phrasim.upload.multipart_file import PART, receive_file
-from phrasim.upload.outbound import hashes
-from phrasim.upload.state import Asset, Commit, CommitRefused, UploadState
-from phrasim.upload.storage import READ_BYTES, Storage
+from phrasim.upload.storage import Storage
+from phrasim.upload.timestamp import timestamp
 
 
 class UploadRoutes:
@@ -76,7 +74,16 @@ class UploadRoutes:
 
     async def download_asset(self, call: Call) -> ASGIApp:
         """`GET /assets/{id}/download`: its file (P8, P9)."""
-        return FileAnswer(self._storage, await self._asset(call))
+        asset = await self._asset(call)
+        headers = {
+            "content-type": asset.file.mime_type,
+            "content-length": str(asset.file.size),
+            "content-size": str(asset.file.size),
+            "content-disposition": content_disposition(asset.original_name),
+        }
+        # A file that was deleted is 404 (A31).
+        gone = Refusal(404, f"the file of asset {asset.id!r} is no longer here").response()
+        return FileAnswer(self._storage, asset.file, headers, gone)
 
     async def acknowledge_commit(self, call: Call) -> ASGIApp:
         """`POST /commits/{id}/ack`: `true`, the first time and ever after; the body is ignored (A16)."""
@@ -111,44 +118,6 @@ class UploadRoutes:
         return asset
 
 
-@dataclass(frozen=True, slots=True)
-class FileAnswer:
-    """An asset's file as an answer, read from disk part by part."""
-
-    storage: Storage
-    asset: Asset
-
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """An ASGI application. A file that was deleted is 404 (A31)."""
-        stored = self.asset.file
-        try:
-            file = self.storage.open(stored)
-        except FileNotFoundError:
-            gone = Refusal(404, f"the file of asset {self.asset.id!r} is no longer here").response()
-            await gone(scope, _receive, send)
-            return
-        with file:
-            left = 0 if scope["method"] == "HEAD" else stored.size
-            if left:
-                scope["state"][STORED_DIGEST] = stored.sha256
-            await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
-            while True:
-                part = file.read(min(READ_BYTES, left))
-                left -= len(part)
-                await send({"type": "http.response.body", "body": part, "more_body": left > 0 and bool(part)})
-                if left <= 0 or not part:
-                    return
-
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        size = str(self.asset.file.size).encode()
-        return [
-            (b"content-type", self.asset.file.mime_type.encode()),
-            (b"content-length", size),
-            (b"content-size", size),
-            (b"content-disposition", content_disposition(self.asset.original_name).encode()),
-        ]
-
-
 def asset_object(asset: Asset) -> dict[str, Any]:
     """The Asset of `upload.yaml`; its form data is null until it is committed (§2.2)."""
     return {
@@ -175,17 +144,3 @@ def commit_object(commit: Commit) -> dict[str, Any]:
         "assets": [asset.id for asset in commit.assets],
         "hashes": hashes(commit),
     }
-
-
-def timestamp(moment: datetime) -> str:
-    """ISO 8601 in whole seconds with a numeric offset, as the document's example has it."""
-    return moment.isoformat(timespec="seconds")
-
-
-def content_disposition(name: str) -> str:
-    """`attachment` with the client's name: quoted, and in RFC 8187's form where it is not plain ASCII."""
-    plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in name)
-    header = f'attachment; filename="{plain}"'
-    if plain == name:
-        return header
-    return f"{header}; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"

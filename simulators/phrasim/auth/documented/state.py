@@ -5,32 +5,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from phrasim.auth.accounts import Client, User
+
 NANOSECONDS = 1_000_000_000
 
 TOKEN_BYTES = 32
 """Bytes of an access token; it is written in hexadecimal."""
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A person; `roles` are Symfony's, `ROLE_SUPER_ADMIN` makes an administrator (§2.4)."""
-
-    id: str
-    email: str
-    name: str
-    password: str
-    roles: tuple[str, ...] = ("ROLE_USER",)
-    groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A registered application; `scopes` are those that it may ask for with its own credentials."""
-
-    id: str
-    secret: str
-    scopes: tuple[str, ...] = ()
-    grants: tuple[str, ...] = ("client_credentials",)
 
 
 @dataclass(frozen=True, slots=True)

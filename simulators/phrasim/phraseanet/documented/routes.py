@@ -3,9 +3,9 @@
 from starlette.types import ASGIApp
 
 from phrasim.broker.client import BrokerError
-from phrasim.phraseanet.queue import IngestQueue
-from phrasim.phraseanet.state import PhraseanetState
-from phrasim.phraseanet.wire import from_notification
+from phrasim.phraseanet.documented.queue import IngestQueue
+from phrasim.phraseanet.documented.state import PhraseanetState
+from phrasim.phraseanet.documented.wire import from_notification
 from phrasim.service.operations import Call, json_answer
 from phrasim.service.refusal import Refusal
 

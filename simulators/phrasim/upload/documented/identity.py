@@ -8,7 +8,7 @@ import msgspec
 from phrasim.clock import NANOSECONDS
 from phrasim.service.credentials import AssetToken, Bearer, credentials
 from phrasim.service.refusal import Refusal, unauthorized
-from phrasim.upload.access import Client, Principal, User
+from phrasim.upload.documented.access import Client, Principal, User
 
 KNOWN_MAX = 10_000
 """Answers of Auth that are kept; the oldest is forgotten first."""

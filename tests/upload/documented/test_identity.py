@@ -10,9 +10,9 @@ import pytest
 from phrasim.service.credentials import AssetToken
 from phrasim.service.refusal import Refusal
 from phrasim.testbed import Testbed
-from phrasim.upload import identity
-from phrasim.upload.access import Client, User
-from phrasim.upload.identity import Identity
+from phrasim.upload.documented import identity
+from phrasim.upload.documented.access import Client, User
+from phrasim.upload.documented.identity import Identity
 
 
 def test_auth_is_asked_once_for_each_token(play: Any, act: Any) -> None:

@@ -2,8 +2,8 @@
 
 from starlette.applications import Starlette
 
-from phrasim.auth.routes import AuthRoutes
-from phrasim.auth.state import AuthState
+from phrasim.auth.documented.routes import AuthRoutes
+from phrasim.auth.documented.state import AuthState
 from phrasim.documents import Specification
 from phrasim.service.operations import service
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from phrasim.auth.errors import NO_STORE, grant_refused
-from phrasim.auth.state import AuthState, GrantRefused, Token
+from phrasim.auth.documented.errors import NO_STORE, grant_refused
+from phrasim.auth.documented.state import AuthState, GrantRefused, Token
 from phrasim.service.credentials import AssetToken, Bearer, credentials
 from phrasim.service.operations import Call, json_answer
 from phrasim.service.refusal import Refusal, unauthorized

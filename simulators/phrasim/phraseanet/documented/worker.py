@@ -11,10 +11,10 @@ from phrasim.broker.client import BrokerError, Incoming
 from phrasim.clock import Clock
 from phrasim.documents import Messages
 from phrasim.edge.context import handled
-from phrasim.phraseanet.credentials import ClientToken, TokenRefused
-from phrasim.phraseanet.queue import MAIN, IngestQueue
-from phrasim.phraseanet.state import PhraseanetState, Record
-from phrasim.phraseanet.wire import Handover, from_message
+from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
+from phrasim.phraseanet.documented.queue import MAIN, IngestQueue
+from phrasim.phraseanet.documented.state import PhraseanetState, Record
+from phrasim.phraseanet.documented.wire import Handover, from_message
 
 RECONNECT_SECONDS = 1.0
 """How long the worker waits for a broker that is gone, before it tries again."""

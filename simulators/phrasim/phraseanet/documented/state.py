@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from phrasim.phraseanet.wire import Handover
+from phrasim.phraseanet.documented.wire import Handover
 
 
 @dataclass(frozen=True, slots=True)

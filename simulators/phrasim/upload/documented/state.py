@@ -8,18 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from phrasim.upload.stored_file import StoredFile
+
 TOKEN_BYTES = 21
 """Bytes of a commit's token; it is written in hexadecimal, 42 characters (A17)."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file as storage has it: where (`key`), how long in bytes, its SHA-256, and what its content looks like."""
-
-    key: str
-    size: int
-    sha256: str
-    mime_type: str
 
 
 @dataclass(slots=True)

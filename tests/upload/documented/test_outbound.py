@@ -7,7 +7,7 @@ import pytest
 from phrasim.edge.faults import Answer, Delay, DropReply, Refuse
 from phrasim.journal.events import Received, Sent
 from phrasim.testbed import URLS, Testbed
-from phrasim.upload.outbound import DOCUMENTED_FIELDS
+from phrasim.upload.documented.outbound import DOCUMENTED_FIELDS
 
 
 def test_a_notification_says_all_that_the_hand_over_needs(play: Any, act: Any) -> None:

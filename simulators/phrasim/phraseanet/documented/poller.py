@@ -8,10 +8,10 @@ import msgspec
 
 from phrasim.broker.client import BrokerError
 from phrasim.clock import Clock
-from phrasim.phraseanet.credentials import ClientToken, TokenRefused
-from phrasim.phraseanet.queue import IngestQueue
-from phrasim.phraseanet.state import PhraseanetState
-from phrasim.phraseanet.wire import Handover, from_listing
+from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
+from phrasim.phraseanet.documented.queue import IngestQueue
+from phrasim.phraseanet.documented.state import PhraseanetState
+from phrasim.phraseanet.documented.wire import Handover, from_listing
 
 
 class PollFailed(Exception):

@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 
 from phrasim.service.credentials import AssetToken
-from phrasim.upload.state import Commit
+from phrasim.upload.documented.state import Commit
 
 ADMINISTRATOR = "ROLE_SUPER_ADMIN"
 LIST_COMMITS = "commit:list"

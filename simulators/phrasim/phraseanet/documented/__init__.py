@@ -1,0 +1,1 @@
+"""The Phraseanet of the request-flow document (PROTOCOL §1): one message a commit, one worker, a poller."""
