@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from phrasim.clock import run_simulated
-from phrasim.documents import messages, operations
+from phrasim.documents import contract
 from phrasim.documents.specification import installed_schemas
 from phrasim.edge.faults import Effect, Fault
 from phrasim.journal.events import Body, Event, Lost, Noted, Publish, Received, Request, Response, Sent
@@ -93,10 +93,12 @@ def broken_promises(events: list[Event], *, failing: bool, foreign: bool) -> lis
             media_type = dict(request.headers).get("content-type")
             value = content(request.body)
             if media_type != "application/x-www-form-urlencoded":
-                found += map(str, operations()[request.operation_id].request_violations(media_type, value))
+                found += map(
+                    str, contract("documented").operations[request.operation_id].request_violations(media_type, value)
+                )
     for publish in seen.publishes:
         if publish.operation_id == "produceMessage" and publish.sender == "phraseanet":
-            found += map(str, messages().message_violations("assetsIngest", content(publish.body)))
+            found += map(str, contract("documented").messages.message_violations("assetsIngest", content(publish.body)))
     sent = Counter(event.message.id for event in events if isinstance(event, Sent))
     ended = Counter(named(event) for event in events if isinstance(event, Received | Lost))
     found += [f"{message} sent {times} times" for message, times in sent.items() if times > 1]
@@ -130,7 +132,7 @@ def of_answer(response: Response) -> list[str]:
     if response.operation_id is None:
         bodiless = response.status < 400 and response.body.length == 0
         return [] if response.status in (404, 405) or bodiless else ["an answer to no operation"]
-    operation = operations()[response.operation_id]
+    operation = contract("documented").operations[response.operation_id]
     value = None if response.body.sha256 else content(response.body)
     kept = response.body.sha256 is None or (response.operation_id, response.status) == ("downloadAsset", 200)
     violations = operation.response_violations(response.status, headers.get("content-type"), value) if kept else []

@@ -16,12 +16,17 @@ from phrasim.journal.lines import trace_bytes
 from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.runner import Play, play_in_process
 
-SCENARIOS = sorted(scenarios_folder().glob("*.yaml"))
+SCENARIOS = sorted(scenarios_folder().rglob("*.yaml"))
 BROTLI = {
     "none": None,
     "importable": "def decompress(data): return data\nclass Decompressor: pass\n",
     "blocked": "raise ImportError('there is no brotli here')\n",
 }
+
+
+def name_of(path: Path) -> str:
+    """A scenario's name, by which the command calls its trace."""
+    return load_scenario(path).name
 
 
 def played(path: Path, **play: object) -> bytes:
@@ -32,17 +37,17 @@ def played(path: Path, **play: object) -> bytes:
 @pytest.fixture(scope="module")
 def traces() -> dict[str, bytes]:
     """The trace of every scenario, as this process makes it."""
-    return {path.stem: played(path) for path in SCENARIOS}
+    return {name_of(path): played(path) for path in SCENARIOS}
 
 
 @pytest.fixture(scope="module")
 def shown() -> dict[str, bytes]:
-    return {path.stem: played(path, show_tokens=True) for path in SCENARIOS}
+    return {name_of(path): played(path, show_tokens=True) for path in SCENARIOS}
 
 
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCENARIOS, ids=name_of)
 def test_a_second_run_in_the_same_process_gives_the_same_bytes(path: Path, traces: dict[str, bytes]) -> None:
-    assert played(path) == traces[path.stem]
+    assert played(path) == traces[name_of(path)]
 
 
 @pytest.mark.parametrize(
@@ -87,12 +92,12 @@ def test_another_process_gives_the_same_bytes(
 
 
 def test_the_same_scenarios_in_another_order_give_the_same_bytes(traces: dict[str, bytes]) -> None:
-    assert {path.stem: played(path) for path in reversed(SCENARIOS)} == traces
+    assert {name_of(path): played(path) for path in reversed(SCENARIOS)} == traces
 
 
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCENARIOS, ids=name_of)
 def test_another_seed_gives_other_ids_and_no_other_course(path: Path, traces: dict[str, bytes]) -> None:
-    first, second = traces[path.stem], played(path, seed=2)
+    first, second = traces[name_of(path)], played(path, seed=2)
     ids = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
     written = set(ids.findall(path.read_bytes()))
     of_first, of_second = set(ids.findall(first)) - written, set(ids.findall(second)) - written

@@ -98,7 +98,7 @@ def test_the_tour_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    scenarios = len(list(scenarios_folder().glob("*.yaml")))
+    scenarios = len(list(scenarios_folder().rglob("*.yaml")))
     assert f"{scenarios} of {scenarios} scenarios held" in done.stdout
     assert done.stdout.count("12 of 12 arrows walked") == 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from phrasim.documents import openapi_folder
-from phrasim.documents.contracts import CONTRACTS
+from phrasim.documents.contract import CONTRACTS
 from phrasim.documents.difference import Added, Changed, Compared, Difference, Removed, compared
 from phrasim.documents.stated import entries
 from phrasim.documents.store import Store, at_pointer

@@ -4,55 +4,62 @@ from typing import Any
 
 import pytest
 
-from phrasim.documents import Arrow, messages
+from phrasim.documents import Arrow, contract
 
 ASSET = "4c097077-a26b-4af4-9a5d-b13fd4c77b3d"
 PUBLISHER = "d03fc9f6-3c6b-4428-8d6f-ba07c7c6e856"
 
 
 def said(value: Any, content_type: str | None = None) -> list[str]:
-    return [str(violation) for violation in messages().message_violations("assetsIngest", value, content_type)]
+    return [
+        str(violation)
+        for violation in contract("documented").messages.message_violations("assetsIngest", value, content_type)
+    ]
 
 
 def test_a_failed_hand_off_waits_in_the_retry_queue_and_returns_by_itself() -> None:
     """The facts of PROTOCOL §4.1: rejected goes to retry, and ten seconds there lead back."""
-    channels = messages().channels
+    channels = contract("documented").messages.channels
     work, retry, failed = (channels[f"assetsIngest{suffix}"] for suffix in ("", "_retry", "_failed"))
     rejected = (work.queue_arguments["x-dead-letter-exchange"], work.queue_arguments["x-dead-letter-routing-key"])
     expired = (retry.queue_arguments["x-dead-letter-exchange"], retry.queue_arguments["x-dead-letter-routing-key"])
-    assert messages().for_routing_key(*map(str, rejected)) is retry
-    assert messages().for_routing_key(*map(str, expired)) is work
+    assert contract("documented").messages.for_routing_key(*map(str, rejected)) is retry
+    assert contract("documented").messages.for_routing_key(*map(str, expired)) is work
     assert retry.queue_arguments["x-message-ttl"] == 10 * 1000
     assert failed.queue_arguments == {"x-message-ttl": 7 * 24 * 3600 * 1000}
 
 
 @pytest.mark.parametrize("name", ["assetsIngest", "assetsIngest_retry", "assetsIngest_failed"])
 def test_a_queue_is_bound_by_its_own_name(name: str) -> None:
-    channel = messages().channels[name]
+    channel = contract("documented").messages.channels[name]
     assert channel.queue == channel.routing_key == name
     assert channel.exchange == ("alchemy-exchange" if name == "assetsIngest" else "retry-alchemy-exchange")
     assert (channel.exchange_type, channel.exchange_durable, channel.queue_durable) == ("direct", True, True)
-    assert messages().for_queue(name) is channel
-    assert messages().for_routing_key(channel.exchange, name) is channel
+    assert contract("documented").messages.for_queue(name) is channel
+    assert contract("documented").messages.for_routing_key(channel.exchange, name) is channel
 
 
 def test_a_key_or_queue_that_is_not_described_has_no_channel() -> None:
-    assert messages().for_routing_key("alchemy-exchange", "assetsIngest_retry") is None
-    assert messages().for_queue("createRecord") is None
+    assert contract("documented").messages.for_routing_key("alchemy-exchange", "assetsIngest_retry") is None
+    assert contract("documented").messages.for_queue("createRecord") is None
 
 
 def test_only_the_first_hand_over_is_an_arrow() -> None:
-    assert messages().sequence("send", "assetsIngest") == Arrow("Produce message", "commit")
-    assert messages().sequence("receive", "assetsIngest") == Arrow("Consume message", "commit")
-    assert messages().sequence("send", "assetsIngest_retry") is None
-    assert messages().sequence("receive", "assetsIngest_failed") is None
+    assert contract("documented").messages.sequence("send", "assetsIngest") == Arrow("Produce message", "commit")
+    assert contract("documented").messages.sequence("receive", "assetsIngest") == Arrow("Consume message", "commit")
+    assert contract("documented").messages.sequence("send", "assetsIngest_retry") is None
+    assert contract("documented").messages.sequence("receive", "assetsIngest_failed") is None
 
 
 def test_what_is_sent_is_persistent_json() -> None:
-    sent = [operation for operation in messages().operations.values() if operation.action == "send"]
+    sent = [
+        operation for operation in contract("documented").messages.operations.values() if operation.action == "send"
+    ]
     assert [operation.operation_id for operation in sent] == ["produceMessage", "giveUpMessage"]
     assert all(operation.persistent for operation in sent)
-    assert {channel.content_type for channel in messages().channels.values()} == {"application/json"}
+    assert {channel.content_type for channel in contract("documented").messages.channels.values()} == {
+        "application/json"
+    }
 
 
 @pytest.mark.parametrize("key", ["publisher", "publisher_id", "id"])
@@ -62,7 +69,7 @@ def test_the_publisher_is_taken_under_any_of_its_three_names(key: str) -> None:
 
 def test_the_failed_queue_takes_the_same_body() -> None:
     body = [{"publisher": PUBLISHER, "id": PUBLISHER, "token": "t"}, {"id": ASSET, "hash": "any text"}]
-    assert messages().message_violations("assetsIngest_failed", body, "application/json") == []
+    assert contract("documented").messages.message_violations("assetsIngest_failed", body, "application/json") == []
 
 
 @pytest.mark.parametrize(

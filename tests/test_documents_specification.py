@@ -15,9 +15,9 @@ from phrasim.documents import (
     Operation,
     Specification,
     Violation,
+    contract,
     documents_root,
     openapi_folder,
-    operations,
     request_flow_document,
     scenarios_folder,
     secret_fields,
@@ -46,10 +46,12 @@ def small_specification(folder: Path, *paths: str) -> Specification:
     return Specification(store, Schemas(store), "small.yaml")
 
 
+OPERATIONS = contract("documented").operations
+
 segments = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
-@given(st.sampled_from(list(operations().values())), st.data())
+@given(st.sampled_from(list(OPERATIONS.values())), st.data())
 def test_a_path_made_from_an_operation_matches_it_with_the_same_parameters(
     operation: Operation, data: st.DataObject
 ) -> None:
@@ -99,7 +101,7 @@ def test_a_literal_segment_wins_over_a_parameter_from_left_to_right(tmp_path: Pa
 
 
 def test_an_operation_tells_what_it_takes_and_gives() -> None:
-    upload = operations()["uploadAsset"]
+    upload = OPERATIONS["uploadAsset"]
     assert (upload.participant, upload.method, upload.path) == ("upload", "POST", "/assets")
     assert upload.security == ("Bearer",)
     assert upload.request_media_types == ("multipart/form-data",)
@@ -107,26 +109,36 @@ def test_an_operation_tells_what_it_takes_and_gives() -> None:
     assert upload.responses[201] == ("application/json",)
     assert upload.sequence == Arrow("Upload asset", "asset")
     assert upload.response_sequences == {}
-    download = operations()["downloadAsset"]
+    download = OPERATIONS["downloadAsset"]
     assert download.security == ("AssetToken", "Bearer")
     assert download.request_media_types == ()
     assert download.sequence == Arrow("Download asset", "asset")
     assert download.response_sequences == {200: Arrow("Get contents", "asset")}
-    assert operations()["getAsset"].sequence is None
-    assert operations()["enqueueAssets"].security == ()
-    assert not operations()["acknowledgeCommit"].request_required
+    assert OPERATIONS["getAsset"].sequence is None
+    assert OPERATIONS["enqueueAssets"].security == ()
+    assert not OPERATIONS["acknowledgeCommit"].request_required
 
 
 def test_a_request_that_fits_has_no_violations() -> None:
-    commit = operations()["commitAssets"]
+    commit = OPERATIONS["commitAssets"]
     assert commit.request_violations("application/json; charset=utf-8", {"files": [ASSET], "formData": {}}) == []
     assert commit.request_violations("Application/JSON", {"files": [ASSET], "more": 1}) == []
-    assert operations()["uploadAsset"].request_violations("multipart/form-data; boundary=x", {"file": "test.png"}) == []
-    assert operations()["listCommits"].request_violations("text/plain", "a body that nobody asked for") == []
-    assert operations()["acknowledgeCommit"].request_violations(None, None) == []
-    assert operations()["acknowledgeCommit"].request_violations("application/json", ["anything"]) == []
+    assert (
+        contract("documented")
+        .operations["uploadAsset"]
+        .request_violations("multipart/form-data; boundary=x", {"file": "test.png"})
+        == []
+    )
+    assert (
+        contract("documented")
+        .operations["listCommits"]
+        .request_violations("text/plain", "a body that nobody asked for")
+        == []
+    )
+    assert OPERATIONS["acknowledgeCommit"].request_violations(None, None) == []
+    assert OPERATIONS["acknowledgeCommit"].request_violations("application/json", ["anything"]) == []
     token = {"grant_type": "client_credentials", "client_id": "c", "client_secret": "s"}
-    assert operations()["issueToken"].request_violations("application/x-www-form-urlencoded", token) == []
+    assert OPERATIONS["issueToken"].request_violations("application/x-www-form-urlencoded", token) == []
 
 
 @pytest.mark.parametrize(
@@ -172,16 +184,16 @@ def test_a_request_that_fits_has_no_violations() -> None:
     ],
 )
 def test_a_faulty_request_is_told_field_by_field(operation_id: str, value: Any, violations: list[str]) -> None:
-    operation = operations()[operation_id]
+    operation = OPERATIONS[operation_id]
     assert said(operation.request_violations(operation.request_media_types[0], value)) == violations
 
 
 def test_a_missing_or_other_body_is_told_with_what_is_taken() -> None:
-    token = operations()["issueToken"]
+    token = OPERATIONS["issueToken"]
     assert said(token.request_violations(None, None)) == [
         "the request has no body; issueToken takes application/x-www-form-urlencoded or application/json"
     ]
-    assert said(operations()["commitAssets"].request_violations("text/plain", "files")) == [
+    assert said(OPERATIONS["commitAssets"].request_violations("text/plain", "files")) == [
         "the media type 'text/plain' is not taken; commitAssets takes application/json"
     ]
 
@@ -192,29 +204,33 @@ def nested(levels: int) -> list[Any]:
 
 @pytest.mark.parametrize("value", [{"files": ["\ud800"]}, {"files": nested(300)}, {"files": [b"x"]}])
 def test_a_value_that_json_cannot_hold_is_a_fault_and_no_crash(value: Any) -> None:
-    (violation,) = operations()["commitAssets"].request_violations("application/json", value)
+    (violation,) = OPERATIONS["commitAssets"].request_violations("application/json", value)
     assert str(violation).startswith("this is not JSON that can be checked: ")
 
 
 def test_a_secret_is_not_shown_in_a_violation() -> None:
     value = {"assets": [ASSET], "publisher": PUBLISHER, "token": 4711}
-    violations = operations()["enqueueAssets"].request_violations("application/json", value)
+    violations = OPERATIONS["enqueueAssets"].request_violations("application/json", value)
     assert said(violations) == ["token: the secret value is not a string"]
 
 
 def test_a_long_value_is_cut_in_a_violation() -> None:
-    (violation,) = operations()["commitAssets"].request_violations("application/json", {"files": ["x" * 5000]})
+    (violation,) = (
+        contract("documented")
+        .operations["commitAssets"]
+        .request_violations("application/json", {"files": ["x" * 5000]})
+    )
     assert str(violation) == f"files/0: '{'x' * 59}… is not a UUID"
 
 
 def test_a_pointer_escapes_what_json_pointers_escape() -> None:
     value = {"assets": [ASSET], "publisher": PUBLISHER, "token": "t", "hashes": {"a/b~c": 1}}
-    violations = operations()["enqueueAssets"].request_violations("application/json", value)
+    violations = OPERATIONS["enqueueAssets"].request_violations("application/json", value)
     assert violations[-1].pointer == "/hashes/a~1b~0c"
 
 
 def test_a_faulty_path_parameter_is_named_and_an_unknown_query_parameter_is_not() -> None:
-    get_asset = operations()["getAsset"]
+    get_asset = OPERATIONS["getAsset"]
     assert get_asset.parameter_violations({"id": ASSET}, {"page": "2"}) == []
     assert get_asset.parameter_violations({"id": "1"}) == [Violation("/path/id", "'1' is not a UUID")]
     assert get_asset.parameter_violations({}) == [Violation("/path/id", "this path parameter is missing")]
@@ -276,11 +292,11 @@ def asset(**changes: Any) -> dict[str, Any]:
 def test_an_answer_is_held_to_its_status_media_type_and_schema(
     operation_id: str, status: int, media_type: str | None, value: Any, violations: list[str]
 ) -> None:
-    assert said(operations()[operation_id].response_violations(status, media_type, value)) == violations
+    assert said(OPERATIONS[operation_id].response_violations(status, media_type, value)) == violations
 
 
 def test_the_headers_of_an_answer_are_held_to_their_declaration() -> None:
-    download = operations()["downloadAsset"]
+    download = OPERATIONS["downloadAsset"]
     headers = {"Content-Disposition": 'attachment; filename="a"', "CONTENT-LENGTH": "3", "content-size": "3"}
     assert download.header_violations(200, headers) == []
     assert said(download.header_violations(200, {**headers, "content-size": "three"})) == [
@@ -288,9 +304,7 @@ def test_the_headers_of_an_answer_are_held_to_their_declaration() -> None:
     ]
     assert said(download.header_violations(401, {})) == ["header/www-authenticate: this header is missing"]
     assert download.header_violations(500, {}) == []
-    assert said(operations()["issueToken"].header_violations(200, {})) == [
-        "header/cache-control: this header is missing"
-    ]
+    assert said(OPERATIONS["issueToken"].header_violations(200, {})) == ["header/cache-control: this header is missing"]
 
 
 COUNTING = """

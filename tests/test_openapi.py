@@ -12,9 +12,10 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
-from phrasim.documents import SPECIFICATION_FILES, messages, openapi_folder, operations, specification
+from phrasim.documents import contract, openapi_folder, specification
 from phrasim.documents.store import Store
 
+SPECIFICATION_FILES = ("upload.yaml", "phraseanet.yaml", "auth.yaml")
 OPENAPI_FILES = (*SPECIFICATION_FILES, "control.yaml", "shared.yaml")
 FILES = (*OPENAPI_FILES, "messages.yaml")
 
@@ -137,9 +138,9 @@ def test_what_a_description_calls_assumed_is_marked_so(file: str) -> None:
             assert "x-assumed" in mapping, f"{file}#{place}"
 
 
-@pytest.mark.parametrize("operation_id", list(operations()))
+@pytest.mark.parametrize("operation_id", list(contract("documented").operations))
 def test_every_operation_is_described_with_examples_and_refusals(operation_id: str) -> None:
-    operation = operations()[operation_id]
+    operation = contract("documented").operations[operation_id]
     document = specification(f"{operation.participant}.yaml").document
     written = document["paths"][operation.path][operation.method.lower()]
     file = f"{operation.participant}.yaml"
@@ -185,14 +186,14 @@ def test_the_control_api_is_no_part_of_the_protocol() -> None:
     """Scenarios name operations of the participants; what phrasim itself offers is none, and assumes nothing."""
     control = specification("control.yaml")
     assert control.participant == "control"
-    assert control.operations.keys().isdisjoint(operations())
+    assert control.operations.keys().isdisjoint(contract("documented").operations)
     assert all(operation.path.startswith("/_phrasim/") for operation in control.operations.values())
     assert not [place for place, mapping in walk(control.document) if "x-assumed" in mapping]
 
 
-@pytest.mark.parametrize("operation_id", list(operations()))
+@pytest.mark.parametrize("operation_id", list(contract("documented").operations))
 def test_refusals_are_problems_except_at_the_token_endpoint(operation_id: str) -> None:
-    operation = operations()[operation_id]
+    operation = contract("documented").operations[operation_id]
     for status, media_types in operation.responses.items():
         if status >= 400:
             oauth = (operation_id, status) == ("issueToken", 400)
@@ -200,7 +201,7 @@ def test_refusals_are_problems_except_at_the_token_endpoint(operation_id: str) -
 
 
 def test_a_problem_in_an_example_says_its_own_status() -> None:
-    for operation in operations().values():
+    for operation in contract("documented").operations.values():
         file = f"{operation.participant}.yaml"
         written = store.document(file)["paths"][operation.path][operation.method.lower()]
         for status, answer in written["responses"].items():
@@ -210,7 +211,7 @@ def test_a_problem_in_an_example_says_its_own_status() -> None:
 
 
 def test_an_operation_with_a_401_names_the_schemes() -> None:
-    for operation in operations().values():
+    for operation in contract("documented").operations.values():
         assert (401 in operation.answers) == bool(operation.security), operation.operation_id
         if operation.security:
             assert operation.answers[401].headers["www-authenticate"].required
@@ -238,7 +239,7 @@ def test_the_links_lead_to_operations_and_parameters_that_exist() -> None:
         for operation in (item for name, item in path.items() if name in ("get", "post")):
             for response in operation["responses"].values():
                 for link in response.get("links", {}).values():
-                    target = operations()[link["operationId"]]
+                    target = contract("documented").operations[link["operationId"]]
                     names = {parameter.name for parameter in target.parameters}
                     assert set(link.get("parameters", {})) == names
                     linked.setdefault(operation["operationId"], set()).add(target.operation_id)
@@ -266,17 +267,25 @@ def test_the_notification_can_be_answered_with_all_that_phraseanet_answers() -> 
 
 
 def test_the_arrows_of_the_diagrams_are_bound_and_no_others() -> None:
-    arrows = [operation.sequence for operation in operations().values()]
-    arrows += [arrow for operation in operations().values() for arrow in operation.response_sequences.values()]
-    arrows += [operation.sequence for operation in messages().operations.values()]
+    arrows = [operation.sequence for operation in contract("documented").operations.values()]
+    arrows += [
+        arrow
+        for operation in contract("documented").operations.values()
+        for arrow in operation.response_sequences.values()
+    ]
+    arrows += [operation.sequence for operation in contract("documented").messages.operations.values()]
     labels = [arrow.label for arrow in arrows if arrow]
     assert sorted(labels) == sorted({*PUSH_ARROWS, *PULL_ARROWS})
 
 
 def test_the_arrows_drawn_twice_are_those_drawn_for_each_asset() -> None:
-    arrows = [operation.sequence for operation in operations().values()]
-    arrows += [arrow for operation in operations().values() for arrow in operation.response_sequences.values()]
-    arrows += [operation.sequence for operation in messages().operations.values()]
+    arrows = [operation.sequence for operation in contract("documented").operations.values()]
+    arrows += [
+        arrow
+        for operation in contract("documented").operations.values()
+        for arrow in operation.response_sequences.values()
+    ]
+    arrows += [operation.sequence for operation in contract("documented").messages.operations.values()]
     for_each_asset = {arrow.label for arrow in arrows if arrow and arrow.each == "asset"}
     assert for_each_asset == {label for label in PUSH_ARROWS if PUSH_ARROWS.count(label) == 2}
     assert {arrow.each for arrow in arrows if arrow} == {"asset", "commit"}

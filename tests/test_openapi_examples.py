@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from phrasim.documents import openapi_folder, operations
+from phrasim.documents import contract, openapi_folder
 from phrasim.documents.store import Store
 from phrasim.edge.faults import Fault, Refuse
 from phrasim.journal.events import Participant
@@ -201,7 +201,7 @@ def refusals() -> dict[Row, Any]:
     """Every example of a refusal by operation, status and name."""
     store = Store(openapi_folder())
     found: dict[Row, Any] = {}
-    for operation in operations().values():
+    for operation in contract("documented").operations.values():
         file = f"{operation.participant}.yaml"
         written = store.document(file)["paths"][operation.path][operation.method.lower()]["responses"]
         for status in (status for status in operation.answers if status >= 400):
@@ -229,7 +229,7 @@ def test_a_refusal_is_what_its_example_shows(play: Any, act: Any, row: Row) -> N
     answer = play(main, mode="off", **SETTINGS.get(row, {}))
     assert (answer.status_code, answer.json()) == (status, EXAMPLES[row])
     if status == 401:
-        takes_asset_tokens = "AssetToken" in operations()[operation_id].security
+        takes_asset_tokens = "AssetToken" in contract("documented").operations[operation_id].security
         schemes = re.sub(r'(?<=Bearer) error="invalid_token"', "", answer.headers["www-authenticate"])
         assert schemes == ("Bearer, AssetToken" if takes_asset_tokens else "Bearer")
         assert ("invalid_token" in answer.headers["www-authenticate"]) == (row[2] == "unknownToken")

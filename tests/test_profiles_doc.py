@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from phrasim.cli import app
 from phrasim.documents import documents_root, openapi_folder
-from phrasim.documents.contracts import CONTRACTS
+from phrasim.documents.contract import CONTRACTS
 from phrasim.documents.difference import Added, Changed, Removed, compared
 from phrasim.documents.stated import entries
 from phrasim.documents.store import installed_store

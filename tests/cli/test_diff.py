@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 
-from phrasim.documents.contracts import CONTRACTS
+from phrasim.documents.contract import CONTRACTS
 
 Call = Callable[..., Result]
 

@@ -11,7 +11,7 @@ from click.testing import Result
 
 from phrasim.cli import wires
 from phrasim.cli.options import Options
-from phrasim.documents import messages, scenarios_folder
+from phrasim.documents import contract, scenarios_folder
 from phrasim.journal.events import Participant
 from phrasim.scenario.loader import load_scenario, parse_scenario
 from phrasim.scenario.model import Scenario
@@ -139,7 +139,7 @@ def broker(node: tuple[str, int]) -> Iterator[pika.BlockingConnection]:
 def topology(connection: pika.BlockingConnection) -> list[str]:
     """Which queues and exchanges of Phraseanet are there."""
     found = []
-    for one in messages().channels.values():
+    for one in contract("documented").messages.channels.values():
         for name, declare in ((one.queue, "queue_declare"), (one.exchange, "exchange_declare")):
             try:
                 getattr(connection.channel(), declare)(name, passive=True)

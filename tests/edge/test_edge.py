@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from phrasim import __version__
 from phrasim.clock import Clock, run_simulated
+from phrasim.documents import contract
 from phrasim.edge.addresses import Addresses
 from phrasim.edge.context import Correlation
 from phrasim.edge.edge import Edge, Wire
@@ -22,7 +23,6 @@ from phrasim.edge.outbound import FILE_DIGEST
 from phrasim.edge.transport import InProcessTransport
 from phrasim.journal.events import Body, Noted, Received, Request, Response, Sent
 from phrasim.journal.recorder import Journal
-from phrasim.profile import DOCUMENTED
 from phrasim.testbed import Testbed
 
 PATH = "/users/info/0"
@@ -40,7 +40,7 @@ class Pair:
         self.wire = Wire(
             journal=self.journal,
             clock=clock,
-            profile=DOCUMENTED,
+            contract=contract("documented"),
             faults=Faults(faults),
             correlation=Correlation(),
             addresses=Addresses.of({"auth": "https://auth.test"}),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phrasim.documents import operations, specification
+from phrasim.documents import contract, specification
 from phrasim.edge.fault_reading import EFFECTS, fault_of, fault_problem, fault_value
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Effect, Fault, Refuse
 
@@ -19,7 +19,10 @@ effects: st.SearchStrategy[Effect] = st.one_of(
     st.builds(CutBody, st.integers(0, 1024**4)),
 )
 faults = st.builds(
-    Fault, st.sampled_from(list(operations())), effects, st.lists(st.integers(1, 99), max_size=4).map(tuple)
+    Fault,
+    st.sampled_from(list(contract("documented").operations)),
+    effects,
+    st.lists(st.integers(1, 99), max_size=4).map(tuple),
 )
 
 

@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.clock import Clock
-from phrasim.documents import specification
+from phrasim.documents import contract, specification
 from phrasim.edge.addresses import Addresses
 from phrasim.edge.context import Correlation
 from phrasim.edge.edge import Edge, Wire
@@ -26,7 +26,6 @@ from phrasim.edge.http_connection import HttpConnection
 from phrasim.edge.inbound import STORED_DIGEST
 from phrasim.journal.events import Body, Event, Lost, Noted, Received, Request, Response, Sent
 from phrasim.journal.recorder import Journal
-from phrasim.profile import DOCUMENTED
 from phrasim.service.operations import Call, service
 from phrasim.upload.multipart_file import receive_file
 from phrasim.upload.storage import Storage
@@ -52,7 +51,7 @@ class Port:
         wire = Wire(
             journal=self.journal,
             clock=clock,
-            profile=DOCUMENTED,
+            contract=contract("documented"),
             faults=Faults(faults),
             correlation=Correlation(),
             addresses=Addresses.of({"auth": url}),

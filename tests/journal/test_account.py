@@ -5,9 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from phrasim.documents import contract
 from phrasim.journal.account import account, seconds
 from phrasim.journal.conformance import conform
 from phrasim.journal.events import Lost, Received
+
+CONTRACT = contract("documented")
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -102,7 +105,7 @@ CASES = [
 
 def text_of(build, drawn, case):
     mode, events = case(build)
-    return "\n\n".join("\n".join(account(verdict)) for verdict in conform(drawn(mode), events)) + "\n"
+    return "\n\n".join("\n".join(account(verdict)) for verdict in conform(drawn(mode), events, CONTRACT)) + "\n"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
@@ -118,7 +121,7 @@ def test_an_arrow_between_external_participants_says_that_nobody_looked(build, d
     run = build.Run("push", 1)
     external = frozenset({"upload", "phraseanet"})
     seen = [message for message in run.messages() if not {message.sender, message.receiver} <= external]
-    lines = account(conform(drawn("push"), build.events(seen), external=external)[0])
+    lines = account(conform(drawn("push"), build.events(seen), CONTRACT, external=external)[0])
     assert "      both ends are external: nobody looked" in lines
     assert "5 of 9 arrows walked, 4 unobserved (3, 7, 8, 9)" in lines
 

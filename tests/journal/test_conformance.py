@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phrasim.documents import secret_fields
+from phrasim.documents import contract, secret_fields
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
 from phrasim.journal.events import Event, Header, Lost, Noted, Received, Request, Response, Sent
 from phrasim.journal.lines import trace_bytes
 from phrasim.journal.sightings import Trace
+
+CONTRACT = contract("documented")
 
 modes = st.sampled_from(["push", "pull"])
 numbers_of_assets = st.integers(1, 6)
@@ -27,7 +29,7 @@ def walk(build, data, run):
 
 
 def verdict_of(build, drawn, run, messages):
-    (verdict,) = conform(drawn(run.mode), build.events(messages))
+    (verdict,) = conform(drawn(run.mode), build.events(messages), CONTRACT)
     return verdict
 
 
@@ -71,12 +73,12 @@ def test_interleaved_commits_are_judged_apart(build, drawn, mode, n, count, caus
     publisher = "one" if causes else None
     runs = [build.Run(mode, n, name, publisher=publisher, causes=causes) for name in "abc"[:count]]
     messages = interleaved(build, data, [walk(build, data, run) for run in runs])
-    verdicts = {one.commit_id: one for one in conform(drawn(mode), build.events(messages))}
+    verdicts = {one.commit_id: one for one in conform(drawn(mode), build.events(messages), CONTRACT)}
     assert set(verdicts) == {run.commit_id for run in runs}
     for run in runs:
         assert verdicts[run.commit_id].conforms
         assert [one.message.message.id for one in verdicts[run.commit_id].arrows] == run.arrows()
-    (chosen,) = conform(drawn(mode), build.events(messages), commit="b-commit")
+    (chosen,) = conform(drawn(mode), build.events(messages), CONTRACT, commit="b-commit")
     assert chosen.commit_id == "b-commit"
 
 
@@ -87,7 +89,7 @@ def test_one_publishers_commits_without_causes_are_told_apart_by_their_deliverie
     asked = next(index for index, message in enumerate(a) if message.id == "a.publisher")
     delivered = next(index for index, message in enumerate(b) if message.id == "b.consume")
     messages = [*interleaved(build, data, [a[:asked], b[:delivered]]), *a[asked:], *b[delivered:]]
-    for verdict in conform(drawn(mode), build.events(messages)):
+    for verdict in conform(drawn(mode), build.events(messages), CONTRACT):
         assert verdict.conforms
 
 
@@ -208,7 +210,7 @@ def test_a_lost_message_walks_nothing_and_is_named_with_its_reason(build, drawn,
         else event
         for event in build.events(walk(build, data, run))
     ]
-    (verdict,) = conform(drawn(mode), events)
+    (verdict,) = conform(drawn(mode), events, CONTRACT)
     assert marks(verdict) == {number: "missing"}
     assert verdict.arrows[number - 1].closest.lost == "the wire was cut"
 
@@ -351,7 +353,7 @@ def test_commits_of_the_same_assets_are_told_apart_by_their_tokens(build, drawn)
     second.assets = first.assets
     again = [[second.commit()], [second.notify()], [second.produce()], [second.consume()], *second.work()]
     messages = [*first.messages(), *(message for stage in again for message in stage[0])]
-    assert [verdict.conforms for verdict in conform(drawn("push"), build.events(messages))] == [True, True]
+    assert [verdict.conforms for verdict in conform(drawn("push"), build.events(messages), CONTRACT)] == [True, True]
 
 
 def test_an_acknowledgement_with_the_commits_token_tells_its_id(build, drawn):
@@ -393,14 +395,14 @@ def test_an_asset_that_the_notification_forgets_is_missing_from_the_downloads(bu
 
 
 def test_a_trace_without_a_commit_says_so_and_has_every_arrow_missing(build, drawn):
-    (verdict,) = conform(drawn("push"), build.events([]))
+    (verdict,) = conform(drawn("push"), build.events([]), CONTRACT)
     assert not verdict.found
     assert not verdict.conforms
     assert [one.mark for one in verdict.arrows] == ["missing"] * 12
 
 
 def test_a_commit_that_the_trace_does_not_have_is_not_found(build, drawn):
-    (verdict,) = conform(drawn("push"), build.events(build.Run("push", 1).messages()), commit="other")
+    (verdict,) = conform(drawn("push"), build.events(build.Run("push", 1).messages()), CONTRACT, commit="other")
     assert not verdict.found
     assert verdict.commit_id == "other"
 
@@ -420,7 +422,7 @@ def test_an_asset_that_two_commits_hold_counts_for_the_one_whose_token_or_cause_
             [second.consume()],
         ]
         messages = [message for stage in [*stages, *second.work()] for chain in stage for message in chain]
-        a, b = conform(drawn("push"), build.events(messages))
+        a, b = conform(drawn("push"), build.events(messages), CONTRACT)
         assert a.conforms
         assert b.conforms
         assert b.arrows[7].message.message.id == "b.download.0"
@@ -428,7 +430,7 @@ def test_an_asset_that_two_commits_hold_counts_for_the_one_whose_token_or_cause_
 
 def test_the_place_of_a_message_is_where_it_was_sent_whenever_it_was_noted_as_received(build):
     sent, received, *_ = build.events(build.Run("push", 1).messages())
-    (sighting,) = Trace([received, Noted(at=1, by="user", note="anything"), sent]).sightings
+    (sighting,) = Trace([received, Noted(at=1, by="user", note="anything"), sent], CONTRACT).sightings
     assert (sighting.line, sighting.at) == (4, sent.at)
 
 
@@ -466,8 +468,8 @@ def test_a_trace_from_disk_with_its_tokens_redacted_gives_the_same_verdict(build
     lines = trace_bytes(header, events, secret_fields()).splitlines()
     assert not any(run.token.encode() in line for line in lines)
     read = [msgspec.json.decode(line, type=Event) for line in lines[1:]]
-    (verdict,) = conform(drawn(mode), read)
-    assert [account(one) for one in conform(drawn(mode), events)] == [account(verdict)]
+    (verdict,) = conform(drawn(mode), read, CONTRACT)
+    assert [account(one) for one in conform(drawn(mode), events, CONTRACT)] == [account(verdict)]
     assert all(f'"id":"{one.message.message.id}"'.encode() in lines[one.message.line - 1] for one in verdict.arrows)
 
 
@@ -478,7 +480,7 @@ def test_an_arrow_between_two_external_participants_is_neither_held_nor_broken(b
     run = build.Run("push", 1)
     external = frozenset({"upload", "phraseanet"})
     seen = [message for message in run.messages() if not {message.sender, message.receiver} <= external]
-    (verdict,) = conform(drawn("push"), build.events(seen), external=external)
+    (verdict,) = conform(drawn("push"), build.events(seen), CONTRACT, external=external)
     assert [one.arrow.label for one in verdict.unobserved] == [
         "Notify there is a new asset",
         "Download asset #0",
@@ -497,5 +499,5 @@ def test_a_message_that_is_only_received_walks_its_arrow(build, drawn, mode):
         for event in build.events(run.messages())
         if isinstance(event, Sent)
     ]
-    (verdict,) = conform(drawn(mode), events)
+    (verdict,) = conform(drawn(mode), events, CONTRACT)
     assert verdict.conforms

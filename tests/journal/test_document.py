@@ -2,9 +2,11 @@
 
 import pytest
 
-from phrasim.documents import DocumentError, documents_root
+from phrasim.documents import DocumentError, contract, documents_root
 from phrasim.journal.document import section, sections
 from phrasim.journal.sequence import bind
+
+CONTRACT = contract("documented")
 
 TWO_ASSETS = [
     ("user", "upload", "Upload asset"),
@@ -49,7 +51,7 @@ def test_the_given_document_draws_exactly_the_twelve_arrows_of_a_mode(drawn, mod
 @pytest.mark.parametrize("mode", ["push", "pull"])
 def test_the_projects_page_draws_what_the_given_document_draws(drawn, mode):
     page = (documents_root() / "docs" / "request-flow.md").read_text()
-    assert bind(section(page, f"{mode}-mode")).groups == bind(drawn(mode)).groups
+    assert bind(section(page, f"{mode}-mode"), CONTRACT).groups == bind(drawn(mode), CONTRACT).groups
 
 
 def test_notes_belong_to_the_arrow_before_them(drawn):

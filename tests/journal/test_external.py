@@ -9,7 +9,7 @@ from functools import cache
 import msgspec
 import pytest
 
-from phrasim.documents import load, request_flow_document, scenarios_folder, secret_fields
+from phrasim.documents import contract, load, request_flow_document, scenarios_folder, secret_fields
 from phrasim.documents.yaml_text import read_text
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
@@ -20,6 +20,8 @@ from phrasim.journal.lines import trace_bytes
 from phrasim.journal.verdict import CommitVerdict
 from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.runner import Play, play_in_process
+
+CONTRACT = contract("documented")
 
 External = frozenset[Participant]
 
@@ -93,7 +95,7 @@ class Edges:
 
 
 def verdict_of(mode: str, events: Iterable[Event], external: External) -> CommitVerdict:
-    (verdict,) = conform(drawn(mode), events, external=external)
+    (verdict,) = conform(drawn(mode), events, CONTRACT, external=external)
     return verdict
 
 
@@ -218,10 +220,10 @@ def test_a_trace_on_disk_gives_the_same_account(mode: str, external: External) -
 @CASES
 def test_the_diagram_shows_what_was_seen_and_is_walked(mode: str, external: External) -> None:
     events = Edges(external).events(played(mode))
-    for drawing, fence in ((text(events), "sequence"), (mermaid(events), "mermaid")):
+    for drawing, fence in ((text(events, CONTRACT), "sequence"), (mermaid(events, CONTRACT), "mermaid")):
         assert ("RabbitMQ" in drawing) == (external != PHRASEANET)
         (own,) = sections(f"```{fence}\n{drawing}```\n")
-        (verdict,) = conform(own, events, external=external)
+        (verdict,) = conform(own, events, CONTRACT, external=external)
         assert len(labels(verdict, "walked")) == len(verdict.arrows) == (10 if external == PHRASEANET else 12)
 
 

@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phrasim.documents import DocumentError
+from phrasim.documents import DocumentError, contract
 from phrasim.journal.document import section
 from phrasim.journal.sequence import bears, bind, label_key
+
+CONTRACT = contract("documented")
 
 
 def bound(*lines):
     text = "\n".join(["# Drawing", "``` sequence", *lines, "```"])
-    return bind(section(text, None, "page.md"))
+    return bind(section(text, None, "page.md"), CONTRACT)
 
 
 def refused(*lines):
@@ -38,12 +40,12 @@ PUSH = [
 
 
 def test_the_given_drawings_are_bound_to_the_operations_of_the_hand_off(drawn):
-    assert kinds_of(bind(drawn("push"))) == PUSH
-    assert kinds_of(bind(drawn("pull"))) == [*PUSH[:2], ("listCommits", "request", None), *PUSH[3:]]
+    assert kinds_of(bind(drawn("push"), CONTRACT)) == PUSH
+    assert kinds_of(bind(drawn("pull"), CONTRACT)) == [*PUSH[:2], ("listCommits", "request", None), *PUSH[3:]]
 
 
 def test_two_assets_are_the_twelve_arrows_of_the_drawing(drawn):
-    assert [arrow.label for arrow in bind(drawn("push")).arrows(["a", "b"])] == [
+    assert [arrow.label for arrow in bind(drawn("push"), CONTRACT).arrows(["a", "b"])] == [
         "Upload asset #0",
         "Upload asset #1",
         "Commit",
@@ -61,7 +63,7 @@ def test_two_assets_are_the_twelve_arrows_of_the_drawing(drawn):
 
 @given(st.sampled_from(["push", "pull"]), st.integers(0, 20))
 def test_n_assets_are_3n_plus_6_arrows_numbered_from_one(drawn, mode, n):
-    arrows = bind(drawn(mode)).arrows([f"asset {index}" for index in range(n)])
+    arrows = bind(drawn(mode), CONTRACT).arrows([f"asset {index}" for index in range(n)])
     assert [arrow.number for arrow in arrows] == list(range(1, 3 * n + 7))
 
 
@@ -84,7 +86,7 @@ def test_downloads_may_be_drawn_interleaved():
 
 
 def test_only_arrows_of_different_assets_in_one_group_are_free(drawn):
-    arrows = bind(drawn("push")).arrows(["a", "b"])
+    arrows = bind(drawn("push"), CONTRACT).arrows(["a", "b"])
     by_label = {arrow.label: arrow for arrow in arrows}
     first, second = by_label["Download asset #0"], by_label["Download asset #1"]
     assert not first.precedes(second)

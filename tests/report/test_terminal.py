@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from phrasim.documents import contract
 from phrasim.journal.events import (
     Body,
     Delivery,
@@ -68,7 +69,7 @@ PUBLISH = Publish(
 
 
 def lines(event: Event) -> list[tuple[str, str]]:
-    return [(style, " ".join(text.split())) for style, text in event_lines(event)]
+    return [(style, " ".join(text.split())) for style, text in event_lines(event, contract("documented"))]
 
 
 def test_an_arrow_bears_its_label_and_no_query() -> None:
@@ -118,7 +119,7 @@ def test_a_loss_and_a_note_are_told() -> None:
 
 
 def test_a_message_without_an_operation_has_no_label() -> None:
-    assert label_of(msgspec.structs.replace(REQUEST, operation_id=None)) is None
+    assert label_of(msgspec.structs.replace(REQUEST, operation_id=None), contract("documented")) is None
 
 
 def test_verdicts_bear_their_reasons(outcome: Outcomes) -> None:

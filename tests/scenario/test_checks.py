@@ -5,9 +5,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from phrasim.documents import scenarios_folder
+from phrasim.documents import contract, scenarios_folder
 from phrasim.journal.events import Body, Delivery, Noted, Publish, Request, Response, Sent
-from phrasim.profile import DOCUMENTED
 from phrasim.scenario.checks import messages_as_specified
 from phrasim.scenario.events import Outcome, Verdict
 from phrasim.scenario.loader import parse_scenario
@@ -16,6 +15,8 @@ from phrasim.scenario.runner import Play, play_in_process
 Changed = Callable[..., str]
 Played = Callable[..., Outcome]
 FIELDS = "notificationFields: [assets, publisher, token]"
+
+CONTRACT = contract("documented")
 
 
 def verdict(outcome: Outcome, start: str) -> Verdict:
@@ -140,7 +141,7 @@ def test_an_answer_that_breaks_its_specification_is_told_with_its_place() -> Non
         headers=(("content-type", "application/json"),),
         body=body,
     )
-    found = messages_as_specified([Sent(at=0, message=answer)], DOCUMENTED)
+    found = messages_as_specified([Sent(at=0, message=answer)], CONTRACT)
     assert found.judgement == "broken"
     assert found.expectation == "messages as specified (1)"
     assert all(line.startswith("upload-1 (uploadAsset): ") for line in found.because)
@@ -159,8 +160,8 @@ def test_an_answer_that_a_fault_made_may_say_anything() -> None:
         body=Body(length=0),
     )
     fault = Noted(at=0, by="upload", note="fault", details={"request": "user-1"})
-    assert messages_as_specified([Sent(at=0, message=answer)], DOCUMENTED).judgement == "broken"
-    assert messages_as_specified([fault, Sent(at=0, message=answer)], DOCUMENTED).judgement == "held"
+    assert messages_as_specified([Sent(at=0, message=answer)], CONTRACT).judgement == "broken"
+    assert messages_as_specified([fault, Sent(at=0, message=answer)], CONTRACT).judgement == "held"
 
 
 def test_what_a_user_sends_is_theirs_and_what_a_service_sends_is_held_to_the_specification() -> None:
@@ -174,11 +175,11 @@ def test_what_a_user_sends_is_theirs_and_what_a_service_sends_is_held_to_the_spe
         headers=(("content-type", "application/json"),),
         body=Body(length=2, json={}),
     )
-    assert messages_as_specified([Sent(at=0, message=request)], DOCUMENTED).expectation == "messages as specified (0)"
+    assert messages_as_specified([Sent(at=0, message=request)], CONTRACT).expectation == "messages as specified (0)"
     of_service = msgspec.structs.replace(request, id="upload-1", sender="upload")
-    assert messages_as_specified([Sent(at=0, message=of_service)], DOCUMENTED).judgement == "broken"
+    assert messages_as_specified([Sent(at=0, message=of_service)], CONTRACT).judgement == "broken"
     elsewhere = msgspec.structs.replace(of_service, operation_id=None)
-    assert messages_as_specified([Sent(at=0, message=elsewhere)], DOCUMENTED).expectation.endswith("(0)")
+    assert messages_as_specified([Sent(at=0, message=elsewhere)], CONTRACT).expectation.endswith("(0)")
 
 
 def test_a_message_of_the_broker_is_held_to_its_channel() -> None:
@@ -191,10 +192,10 @@ def test_a_message_of_the_broker_is_held_to_its_channel() -> None:
         properties={"content-type": "application/json"},
         body=Body(length=2, json=[]),
     )
-    found = messages_as_specified([Sent(at=0, message=publish)], DOCUMENTED)
+    found = messages_as_specified([Sent(at=0, message=publish)], CONTRACT)
     assert found.judgement == "broken"
     lost = msgspec.structs.replace(publish, routing_key="nowhere")
-    found = messages_as_specified([Sent(at=0, message=lost)], DOCUMENTED)
+    found = messages_as_specified([Sent(at=0, message=lost)], CONTRACT)
     assert found.because == (
         "phraseanet-1 (None): no channel of messages.yaml is reached by 'alchemy-exchange', 'nowhere'",
     )
@@ -209,7 +210,7 @@ def test_a_message_of_the_broker_is_held_to_its_channel() -> None:
         properties={"content-type": "application/json"},
         body=Body(length=2, json=[]),
     )
-    assert messages_as_specified([Sent(at=0, message=delivery)], DOCUMENTED).judgement == "broken"
+    assert messages_as_specified([Sent(at=0, message=delivery)], CONTRACT).judgement == "broken"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phrasim.documents import DocumentError, load, operations, scenarios_folder
+from phrasim.documents import CONTRACTS, DocumentError, contract, load, scenarios_folder
 from phrasim.edge.fault_reading import EFFECTS
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Fault, Refuse
 from phrasim.scenario.loader import ScenarioError, load_scenario, parse_scenario
@@ -177,7 +177,8 @@ def test_what_is_absent_has_its_default() -> None:
 
 def test_the_operations_of_the_schema_are_those_of_the_specifications() -> None:
     schema = json.loads((FOLDER / "scenario.schema.json").read_text())
-    assert set(schema["$defs"]["operationId"]["enum"]) == set(operations())
+    known = {name for profile in CONTRACTS for name in contract(profile).operations}
+    assert set(schema["$defs"]["operationId"]["enum"]) == known
 
 
 def test_the_effects_of_the_schema_are_those_of_the_loader() -> None:
@@ -296,10 +297,15 @@ def test_the_effects_of_the_schema_are_those_of_the_loader() -> None:
             "      bearer: abc",
             "      bearer: abc\n      assetToken: abc",
             "as:\n",
-            "bearer, assetToken is wanted here; there are",
+            "bearer, assetToken, oauth, apiKey is wanted here; there are",
         ),
         ("      bearer: abc", "      bearr: abc", "bearr", "the key 'bearr' is not known here; did you mean 'bearer'?"),
-        ("    as:\n      bearer: abc", "    as: {}", "as: {}", "bearer, assetToken is wanted here; there is none"),
+        (
+            "    as:\n      bearer: abc",
+            "    as: {}",
+            "as: {}",
+            "bearer, assetToken, oauth, apiKey is wanted here; there is none",
+        ),
         (
             "    as:\n      bearer: abc",
             "    as: admin",

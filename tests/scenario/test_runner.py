@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from phrasim.documents import operations
+from phrasim.documents import contract
 from phrasim.journal.events import Request, Sent
 from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded
 from phrasim.scenario.files import FileError, user_files
@@ -158,7 +158,7 @@ def test_a_connection_that_fails_the_user_fails_the_step(
     assert not because[0].endswith(": ")
 
 
-@pytest.mark.parametrize("operation_id", operations())
+@pytest.mark.parametrize("operation_id", contract("documented").operations)
 @pytest.mark.parametrize("mode", ["push", "both"])
 def test_no_fault_of_any_operation_ends_a_run_before_its_verdicts(
     operation_id: str, mode: str, changed: Changed, played: Played

@@ -17,15 +17,15 @@ from pamqp.commands import Basic
 from phrasim.broker.amqp.server import AmqpServer
 from phrasim.broker.amqp.url import BrokerUrl, broker_url
 from phrasim.broker.client import BrokerError
-from phrasim.documents import messages
-from phrasim.phraseanet import worker
+from phrasim.documents import contract
+from phrasim.phraseanet.documented import worker
 from phrasim.serve.broker import OWN_USER, Login
 from phrasim.serve.external import External
 from phrasim.serve.landscape import Plan
 from phrasim.testbed import SERVICES, Setting
 
-MAIN = messages().channels["assetsIngest"]
-QUEUES = [channel.queue for channel in messages().channels.values()]
+MAIN = contract("documented").messages.channels["assetsIngest"]
+QUEUES = [channel.queue for channel in contract("documented").messages.channels.values()]
 CLOSED_BY_FORCE = 320
 
 
@@ -134,7 +134,7 @@ def test_a_stranger_uses_it_while_phraseanet_works(served: Any) -> None:
 
 
 async def declare_topology(channel: AbstractChannel) -> None:
-    for one in messages().channels.values():
+    for one in contract("documented").messages.channels.values():
         await channel.exchange_declare(one.exchange, exchange_type=one.exchange_type, durable=True)
         await channel.queue_declare(one.queue, durable=True, arguments=dict(one.queue_arguments))
         await channel.queue_bind(one.queue, one.exchange, one.routing_key)
@@ -381,7 +381,7 @@ def real(node: tuple[str, int]) -> Iterator[BrokerUrl]:
 
     async def leave() -> None:
         async with channel_of(BrokerUrl(*node).full) as channel:
-            for one in messages().channels.values():
+            for one in contract("documented").messages.channels.values():
                 await channel.queue_delete(one.queue)
                 await channel.exchange_delete(one.exchange)
 

@@ -49,6 +49,8 @@ class TestAName:
             "frontEnd.id",
             "frontEnd.secret",
             "phraseanet.token",
+            "target.id",
+            "target.slug",
         )
 
     @pytest.mark.parametrize(
@@ -163,7 +165,8 @@ class TestTheFile:
             ("[credentials.clients]", "'clients' is no section of [credentials]; did you mean 'client'?"),
             (
                 "[credentials.x]",
-                "'x' is no section of [credentials]; known are publisher, administrator, client, frontEnd, phraseanet",
+                "'x' is no section of [credentials]; "
+                "known are publisher, administrator, client, frontEnd, phraseanet, target",
             ),
             (
                 '[credentials.publisher]\nmail = "4711"',

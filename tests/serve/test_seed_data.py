@@ -196,7 +196,7 @@ def test_json_is_read_like_yaml() -> None:
         }
     )
     assert seed_data_of(value) == SeedData(
-        users=(SeedUser("zoe@example.org"),),
+        users=(SeedUser("zoe@example.org", roles=("ROLE_USER",)),),
         commits=(
             SeedCommit(
                 "zoe@example.org",

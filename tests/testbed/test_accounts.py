@@ -3,8 +3,9 @@
 import random
 from dataclasses import replace
 
-from phrasim.testbed import SeedData, Setting, accounts_of
-from phrasim.testbed.accounts import Accounts
+from phrasim.testbed import SeedData, Setting
+from phrasim.testbed.accounts import Accounts, accounts_of
+from phrasim.testbed.profiles import profile_of
 from phrasim.testbed.seed import SeedClient, SeedUser
 from phrasim.upload.documented.access import ADMINISTRATOR, LIST_COMMITS
 
@@ -14,7 +15,7 @@ ROOT = SeedUser("root@example.org", roles=("ROLE_USER", ADMINISTRATOR))
 
 def accounts(*users: SeedUser, clients: tuple[SeedClient, ...] = (), email: str = "publisher@example.org") -> Accounts:
     setting = replace(Setting(), publisher_email=email)
-    return accounts_of(setting, SeedData(users, clients), random.Random(7))
+    return accounts_of(setting, SeedData(users, clients), profile_of("documented").roles, random.Random(7))
 
 
 def test_without_seed_data_there_are_a_publisher_an_administrator_and_two_clients() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from phrasim.documents import contract
 from phrasim.edge.faults import Refuse
-from phrasim.profile import DOCUMENTED
 from phrasim.testbed import URLS, Testbed
 
 
@@ -106,8 +106,8 @@ def test_a_run_that_ends_early_leaves_nothing_running(play: Any, act: Any) -> No
 
 
 def test_a_participant_without_a_specification_has_no_operations() -> None:
-    assert DOCUMENTED.operation("user", "GET", "/assets") is None
-    assert DOCUMENTED.operation("upload", "GET", "/assets") is None
+    assert contract("documented").operation("user", "GET", "/assets") is None
+    assert contract("documented").operation("upload", "GET", "/assets") is None
 
 
 def test_each_address_of_a_run_leads_nowhere_else() -> None:

@@ -45,7 +45,7 @@ def conform(
     """Hold a trace to a document."""
     from phrasim.cli.output import fail, print_line
     from phrasim.cli.trace import commit_ids
-    from phrasim.documents import DocumentError
+    from phrasim.documents import DocumentError, contract
     from phrasim.documents.yaml_text import read_text
     from phrasim.journal import conformance
     from phrasim.journal.account import account
@@ -54,14 +54,15 @@ def conform(
 
     try:
         header, events = read_trace(trace)
+        documents = contract(header.profile)
         if not document.exists():
             fail(f"there is no document {str(document)!r}")
         if document.is_dir():
             fail(f"the document {str(document)!r} is a folder; name a Markdown file")
-        if commit is not None and commit not in commit_ids(events):
-            fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events)) or 'none'}")
+        if commit is not None and commit not in commit_ids(events, documents):
+            fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events, documents)) or 'none'}")
         found = _choose(sections(read_text(document), str(document)), section, header, document)
-        verdicts = conformance.conform(found, events, commit, frozenset(header.external))
+        verdicts = conformance.conform(found, events, documents, commit, frozenset(header.external))
     except (DocumentError, TraceError) as error:
         fail(str(error))
     for verdict in verdicts:

@@ -41,6 +41,7 @@ def diagram(
     """Draw a trace."""
     from phrasim.cli.output import fail, print_line
     from phrasim.cli.trace import commit_ids, scenario_of
+    from phrasim.documents import contract
     from phrasim.journal.diagram import mermaid, text
     from phrasim.journal.lines import TraceError, read_trace
 
@@ -48,7 +49,10 @@ def diagram(
         header, events = read_trace(trace)
     except TraceError as error:
         fail(str(error))
-    if commit is not None and commit not in commit_ids(events):
-        fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events)) or 'none'}")
+    documents = contract(header.profile)
+    if commit is not None and commit not in commit_ids(events, documents):
+        fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events, documents)) or 'none'}")
     title = scenario_of(header).get("summary", "Upload request flow")
-    print_line("plain", (mermaid if notation is Format.mermaid else text)(events, title, commit).rstrip("\n"))
+    print_line(
+        "plain", (mermaid if notation is Format.mermaid else text)(events, documents, title, commit).rstrip("\n")
+    )

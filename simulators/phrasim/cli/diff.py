@@ -45,7 +45,7 @@ def diff(
 ) -> None:
     """Compare two profiles."""
     from phrasim.cli.output import print_line
-    from phrasim.documents.contracts import CONTRACTS
+    from phrasim.documents.contract import CONTRACTS
     from phrasim.report.difference import difference_json, difference_lines
 
     for profile in (before, after):
@@ -76,7 +76,7 @@ def _hold_known(kind: str, name: str, known: Iterable[str]) -> None:
 
 def _compare(before: str, after: str, services: Iterable[str]) -> "dict[str, list[Compared]]":
     """What the profiles say of those services, side by side."""
-    from phrasim.documents.contracts import CONTRACTS
+    from phrasim.documents.contract import CONTRACTS
     from phrasim.documents.difference import compared
     from phrasim.documents.stated import entries
     from phrasim.documents.store import installed_store

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -71,6 +71,16 @@ Credential = Annotated[
         "--credential",
         metavar="NAME=VALUE",
         help="For real participants, such as client.secret=…; else PHRASIM_CLIENT_SECRET, or phrasim.toml; repeatable.",
+    ),
+]
+
+
+ProfileOption = Annotated[
+    Literal["documented", "deployed"] | None,
+    typer.Option(
+        "--profile",
+        help="The contract in force: the request-flow document's, or that of the services as they are deployed.",
+        show_default=False,
     ),
 ]
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from phrasim.scenario.model import Scenario
     from phrasim.scenario.runner import Play
 
+_FOLDERS = ("deployed",)
+"""The profiles whose scenarios have a folder of their own among those that come with phrasim."""
+
 _HELP = """Play scenarios and judge what they expect.
 
 SCENARIO is a YAML file, a folder (every scenario in it and below), or the name of a scenario that comes with phrasim.
@@ -28,6 +31,7 @@ Examples:
   phrasim run pull --asset photo.jpg --asset notes.pdf --trace pull.jsonl
   phrasim run scenarios/ --trace traces/ --junit report.xml
   phrasim run scenarios/ --wire loopback
+  phrasim run push --profile deployed
   phrasim run push --upload https://upload.example --auth-port 8083 --phraseanet-port 8082 --seed-data users.yaml
   phrasim run scenarios/ --broker amqp://guest:guest@127.0.0.1/phrasim
 
@@ -50,6 +54,7 @@ def run(
         list[Path] | None,
         typer.Option("--asset", metavar="PATH", help="A file of yours in the place of the scenario's; repeatable."),
     ] = None,
+    profile: options.ProfileOption = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What all chance is drawn from.")] = 1,
     trace: Annotated[
         Path | None,
@@ -109,7 +114,7 @@ def run(
     )
     chosen = chosen_wire(wire, participants)
     try:
-        loaded = _load(scenarios)
+        loaded = _load(scenarios, profile)
         files = user_files(asset) if asset else None
         plays = [
             (one, Play(seed, files or own_files(one, seed), given=files is not None, show_tokens=show_tokens))
@@ -133,15 +138,18 @@ def run(
     raise typer.Exit(0 if all(outcome.held for outcome in outcomes) else 1)
 
 
-def _load(paths: Sequence[Path]) -> "list[Scenario]":
-    """The scenarios that the arguments name. Everything is read before anything runs."""
+def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
+    """The scenarios that the arguments name, those of a profile if one is asked for.
+
+    Everything is read before anything runs.
+    """
     from phrasim.cli.output import fail
     from phrasim.documents import scenarios_folder
     from phrasim.scenario.loader import ScenarioError, load_scenario
 
     found: dict[Path, Path] = {}
     for path in paths:
-        shipped = scenarios_folder() / f"{path}.yaml"
+        shipped = scenarios_folder() / (profile if profile in _FOLDERS else "") / f"{path}.yaml"
         if path.is_dir():
             inside = sorted(one for one in (*path.rglob("*.yaml"), *path.rglob("*.yml")) if one.is_file())
             if not inside:
@@ -149,10 +157,10 @@ def _load(paths: Sequence[Path]) -> "list[Scenario]":
             found.update((one.resolve(), one) for one in inside)
         elif path.exists():
             found[path.resolve()] = path
-        elif path.parent == Path() and shipped.is_file():
+        elif not path.is_absolute() and ".." not in path.parts and shipped.is_file():
             found[shipped.resolve()] = shipped
         else:
-            known = ", ".join(sorted(file.stem for file in scenarios_folder().glob("*.yaml")))
+            known = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
             fail(f"there is no file or folder {str(path)!r}, and no scenario of that name; phrasim comes with {known}")
     loaded: list[Scenario] = []
     problems: list[DocumentError] = []
@@ -163,7 +171,11 @@ def _load(paths: Sequence[Path]) -> "list[Scenario]":
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
-    return loaded
+    chosen = [one for one in loaded if profile in (None, one.profile)]
+    if not chosen:
+        named = ", ".join(sorted({one.profile for one in loaded}))
+        fail(f"--profile {profile}: what is named are scenarios of the profile {named}")
+    return chosen
 
 
 def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: bool) -> dict[str, Path]:

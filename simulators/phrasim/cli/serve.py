@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +28,8 @@ the state, begins anew, polls, strikes faults and opens further landscapes.
 Examples:
   phrasim serve
   phrasim serve --mode pull --interval "2 s" --seed-data users.yaml --trace served.jsonl
+  phrasim serve --profile deployed
+  phrasim serve --profile deployed --mode pull --upload-port 80
   phrasim serve --upload-port 0 --phraseanet-port 0 --auth-port 0 --control-port 0 --print json
   phrasim serve --only upload --phraseanet https://dam.example --auth https://auth.example --credential client.id=dam
   phrasim serve --only broker --amqp-port 5673
@@ -63,6 +66,16 @@ def serve(
     public_url: options.PublicUrl = None,
     tls_cert: options.TlsCert = None,
     tls_key: options.TlsKey = None,
+    profile: options.ProfileOption = None,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            "--grace", metavar="TIME", help="Deployed: how long files of an acknowledged commit stay, 30 s if not said."
+        ),
+    ] = None,
+    embed_assets: Annotated[
+        bool, typer.Option("--embed-assets", help="Deployed: list assets as objects, which Phraseanet cannot read.")
+    ] = False,
     mode: Annotated[
         Literal["push", "pull", "both", "off"],
         typer.Option("--mode", help="Who starts a hand-off: upload notifies, Phraseanet polls, both, or nobody."),
@@ -97,11 +110,21 @@ def serve(
     from phrasim.cli.output import fail
     from phrasim.cli.serving import Serving
     from phrasim.testbed import Setting
+    from phrasim.testbed.deployed_setting import DeployedSetting
 
     if broker is not None and (amqp_login, amqp_vhost, broker_version) != ("guest:guest", "/", "3"):
         fail("--amqp-login, --amqp-vhost and --broker-version are for a simulated broker; leave them out with --broker")
+    if profile != "deployed" and (grace is not None or embed_assets):
+        fail(f"{'--grace' if grace is not None else '--embed-assets'} has a meaning with --profile deployed only")
+    usual = DeployedSetting()
     setting = Setting(
-        mode=mode, poll_interval=None if interval is None else _interval(interval), broker_version=broker_version
+        profile=profile or "documented",
+        mode=mode,
+        poll_interval=None if interval is None else _interval(interval),
+        broker_version=broker_version,
+        deployed=replace(
+            usual, embed_assets=embed_assets, grace=usual.grace if grace is None else _time("--grace", grace)
+        ),
     )
     serving = Serving(
         options.Options(
@@ -161,7 +184,7 @@ def _run(
                 return
             for line in landscape_lines(landscape.description(), plan.setting):
                 print_line(*line)
-            journal.listen(_printer())
+            journal.listen(_printer(plan))
 
         try:
             runner.run(serve_until_told(plan, listeners, storage, host, ready))
@@ -173,13 +196,16 @@ def _run(
         signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
 
 
-def _printer() -> "Callable[[Event], None]":
+def _printer(plan: "Plan") -> "Callable[[Event], None]":
     """What prints each event as an arrow."""
     from phrasim.cli.output import print_line
+    from phrasim.documents import contract
     from phrasim.report.terminal import event_lines
 
+    documents = contract(plan.setting.profile)
+
     def printed(event: "Event") -> None:
-        for line in event_lines(event):
+        for line in event_lines(event, documents):
             print_line(*line)
 
     return printed
@@ -245,12 +271,22 @@ def _stream(
 def _interval(written: str) -> float:
     """The seconds of `5 s`; ends the command for what is no time, or none that passes."""
     from phrasim.cli.output import fail
+
+    interval = _time("--interval", written)
+    if interval == 0:
+        fail(f"--interval {written!r}: write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'")
+    return interval
+
+
+def _time(option: str, written: str) -> float:
+    """The seconds of `5 s`; ends the command for what is no time."""
+    from phrasim.cli.output import fail
     from phrasim.documents.quantity import seconds
     from phrasim.documents.specification import installed_schemas
 
     pointer = "/components/schemas/LandscapeRequest/properties/interval"
-    if installed_schemas().violations("control.yaml", pointer, written) or seconds(written) == 0:
-        fail(f"--interval {written!r}: write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'")
+    if installed_schemas().violations("control.yaml", pointer, written):
+        fail(f"{option} {written!r}: write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'")
     return seconds(written)
 
 

@@ -13,7 +13,7 @@ from phrasim.broker.amqp.url import BrokerUrlError, broker_url
 from phrasim.broker.client import BrokerError
 from phrasim.cli.options import Options
 from phrasim.cli.output import fail, print_line, warn
-from phrasim.documents import DocumentError, messages
+from phrasim.documents import DocumentError, contract
 from phrasim.journal.events import Participant
 from phrasim.serve.broker import GUEST, Login, external_connector, preflight_broker
 from phrasim.serve.credentials import Credentials, CredentialsError, credentials_file, missing, read_credentials
@@ -22,8 +22,9 @@ from phrasim.serve.landscape import Plan, Tls
 from phrasim.serve.seed_data import SeedDataError, read_seed_data
 from phrasim.serve.sockets import PortError, bind_all, is_loopback
 from phrasim.serve.tls import TlsError, own_client_context, server_context
-from phrasim.testbed import SERVICES, Accounts, SeedData, Setting
-from phrasim.upload.documented.access import ADMINISTRATOR, LIST_COMMITS
+from phrasim.testbed import LIST_COMMITS, SERVICES, Accounts, SeedData, Setting
+from phrasim.testbed.profiles import profile_of
+from phrasim.testbed.roles import Roles
 
 _WORKER_NEEDS = {
     "client.id": "by which Phraseanet is known to the real Auth",
@@ -57,14 +58,16 @@ class Serving:
             )
             self.credentials = read_credentials(options.credential, os.environ, credentials_file(Path()))
             self.plan = Plan(
-                setting=replace(setting, phraseanet_token=self.credentials.phraseanet_token),
+                setting=_with_credentials(setting, self.credentials),
                 played=_played(external, only, amqp_port=options.amqp_port),
                 external=external,
                 public_urls=_public_urls(options.public_url),
                 tls=_tls(options),
                 login=login,
                 seed=SeedData() if options.seed_data is None else read_seed_data(options.seed_data),
-                accounts=_accounts(self.credentials) if "auth" in external.urls else None,
+                accounts=_accounts(self.credentials, profile_of(setting.profile).roles)
+                if "auth" in external.urls
+                else None,
             )
         except (ExternalError, BrokerUrlError, CredentialsError, SeedDataError, DocumentError, TlsError) as error:
             fail(str(error))
@@ -111,7 +114,9 @@ class Serving:
             fail(f"{'; '.join(unreachable)}; nothing was played")
         if self.plan.external.broker is not None:
             try:
-                asyncio.run(hold_unused(external_connector(self.plan.external), messages()))
+                asyncio.run(
+                    hold_unused(external_connector(self.plan.external), contract(self.plan.setting.profile).messages)
+                )
             except BrokerError as error:
                 fail(f"broker: {error}; nothing was played")
         for one in found:
@@ -136,7 +141,29 @@ class Serving:
             f"nobody plays {absent}: {effect}; name a real one by --{absent} URL"
             for needing, absent, effect in needs
             if needing in self.plan.played and absent not in there
-        ]
+        ] + self._dropped_ports()
+
+    def _dropped_ports(self) -> list[str]:
+        """What will not work where Phraseanet drops the port of the upload service that it pulls (H22)."""
+        profile, played = profile_of(self.plan.setting.profile), self.plan.played
+        pulls = self.plan.setting.mode in ("pull", "both") and {"upload", "phraseanet"} <= set(played)
+        port = self._options.ports["upload"]
+        usual = 443 if self.plan.tls else 80
+        if not profile.drops_port or not pulls or port == usual or "upload" in self.plan.public_urls:
+            return []
+        effect = f"Phraseanet drops the port of the upload service, and will ask for tokens and assets at port {usual}"
+        return [f"pull mode: {effect}; add --upload-port {usual}, or a --public-url upload=URL without a port"]
+
+
+def _with_credentials(setting: Setting, credentials: Credentials) -> Setting:
+    """The setting with what real participants want to be shown, and with the target that a real upload service has."""
+    first, *others = setting.deployed.targets
+    first = replace(first, id=credentials.target_id or first.id, slug=credentials.target_slug or first.slug)
+    return replace(
+        setting,
+        phraseanet_token=credentials.phraseanet_token,
+        deployed=replace(setting.deployed, targets=(first, *others)),
+    )
 
 
 def _played(external: External, only: Sequence[Participant] | None, amqp_port: int | None) -> tuple[Participant, ...]:
@@ -177,7 +204,7 @@ def _tls(options: Options) -> Tls | None:
     return Tls(server_context(cert, options.tls_key), lambda: own_client_context(cert))
 
 
-def _accounts(credentials: Credentials) -> Accounts:
+def _accounts(credentials: Credentials, roles: Roles) -> Accounts:
     """The accounts of an external Auth, as far as the credentials tell of them."""
     return Accounts(
         publisher=User("", credentials.publisher_email or "", "", credentials.publisher_password or ""),
@@ -186,7 +213,7 @@ def _accounts(credentials: Credentials) -> Accounts:
             credentials.administrator_email or "",
             "",
             credentials.administrator_password or "",
-            roles=("ROLE_USER", ADMINISTRATOR),
+            roles=(*roles.ordinary, roles.administrator[0]),
         ),
         phraseanet=Client(credentials.client_id or "", credentials.client_secret or "", scopes=(LIST_COMMITS,)),
         front_end=Client(credentials.front_end_id or "", credentials.front_end_secret or "", grants=("password",)),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from phrasim.documents import DocumentError, load
+from phrasim.documents import Contract, DocumentError, load
 from phrasim.journal.commits import commits_of
 from phrasim.journal.events import Event, Header
 from phrasim.journal.sightings import Trace
@@ -18,6 +18,6 @@ def scenario_of(header: Header) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def commit_ids(events: Sequence[Event]) -> list[str]:
+def commit_ids(events: Sequence[Event], contract: Contract) -> list[str]:
     """The ids of the commits that a trace tells of, in its order."""
-    return [commit.commit_id for commit in commits_of(Trace(events)) if commit.commit_id]
+    return [commit.commit_id for commit in commits_of(Trace(events, contract)) if commit.commit_id]

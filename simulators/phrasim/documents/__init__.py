@@ -3,14 +3,13 @@
 This room only reads. It holds no schema of its own and does nothing at import.
 """
 
+from phrasim.documents.contract import CONTRACTS, Contract, contract
 from phrasim.documents.locations import documents_root, openapi_folder, request_flow_document, scenarios_folder
-from phrasim.documents.messages import Channel, MessageOperation, Messages, messages
+from phrasim.documents.messages import Channel, MessageOperation, Messages
 from phrasim.documents.specification import (
-    SPECIFICATION_FILES,
     Arrow,
     Operation,
     Specification,
-    operations,
     secret_fields,
     specification,
 )
@@ -18,9 +17,10 @@ from phrasim.documents.violations import Violation
 from phrasim.documents.yaml_text import DocumentError, Location, load, load_file, load_with_lines
 
 __all__ = [
-    "SPECIFICATION_FILES",
+    "CONTRACTS",
     "Arrow",
     "Channel",
+    "Contract",
     "DocumentError",
     "Location",
     "MessageOperation",
@@ -28,13 +28,12 @@ __all__ = [
     "Operation",
     "Specification",
     "Violation",
+    "contract",
     "documents_root",
     "load",
     "load_file",
     "load_with_lines",
-    "messages",
     "openapi_folder",
-    "operations",
     "request_flow_document",
     "scenarios_folder",
     "secret_fields",

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
-from phrasim.documents.specification import Arrow, arrow, installed_schemas
-from phrasim.documents.store import Store, installed_store
+from phrasim.documents.specification import Arrow, arrow
+from phrasim.documents.store import Store
 from phrasim.documents.violations import Schemas, Violation
 
 
@@ -117,9 +116,3 @@ class Messages:
         channel = written["channel"]["$ref"].rpartition("/")[2]
         persistent = bindings["amqp"].get("deliveryMode") == 2
         return MessageOperation(name, written["action"], channel, persistent, arrow(written))
-
-
-@cache
-def messages() -> Messages:
-    """The messages of this installation."""
-    return Messages(installed_store(), installed_schemas(), "messages.yaml")

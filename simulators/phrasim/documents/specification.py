@@ -11,7 +11,6 @@ from typing import Any, Literal
 from phrasim.documents.store import Store, installed_store
 from phrasim.documents.violations import Schemas, Violation, pointer_of
 
-SPECIFICATION_FILES = ("upload.yaml", "phraseanet.yaml", "auth.yaml")
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -319,18 +318,8 @@ def installed_schemas() -> Schemas:
 
 @cache
 def specification(file: str) -> Specification:
-    """The specification of that file name: `upload.yaml`, `phraseanet.yaml` or `auth.yaml`."""
+    """The specification of that file name, as `upload.yaml` or `deployed/upload.yaml`."""
     return Specification(installed_store(), installed_schemas(), file)
-
-
-@cache
-def operations() -> Mapping[str, Operation]:
-    """Every operation of the three services by its operationId, in the order of the documents."""
-    return {
-        operation_id: operation
-        for file in SPECIFICATION_FILES
-        for operation_id, operation in specification(file).operations.items()
-    }
 
 
 def secret_fields() -> frozenset[str]:

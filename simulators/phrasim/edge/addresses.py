@@ -10,10 +10,12 @@ from phrasim.journal.events import Participant
 class Addresses:
     """The base URLs at which participants answer; one may have several, and several may share a host.
 
-    A URL belongs to the longest base that it begins with; ports that the scheme implies may be written or not.
+    A URL belongs to the longest base that it begins with; ports that the scheme implies may be written or not. All
+    other URLs are those of `elsewhere`: a real upload service keeps its files at a store of its own.
     """
 
-    def __init__(self, bases: Iterable[tuple[Participant, str]]) -> None:
+    def __init__(self, bases: Iterable[tuple[Participant, str]], elsewhere: Participant | None = None) -> None:
+        self._elsewhere = elsewhere
         self._bases: dict[bytes, list[tuple[str, Participant]]] = {}
         for participant, base in bases:
             url = httpx.URL(base)
@@ -34,7 +36,7 @@ class Addresses:
                 return participant, path
             if path.startswith(base) and path[len(base) :].startswith("/"):
                 return participant, path[len(base) :]
-        return None
+        return None if self._elsewhere is None else (self._elsewhere, path)
 
     def __str__(self) -> str:
         return ", ".join(f"{netloc.decode()}{path}" for netloc, paths in self._bases.items() for path, _ in paths)

@@ -9,7 +9,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from phrasim.clock import Clock
-from phrasim.documents import Operation
+from phrasim.documents import Contract, Operation
 from phrasim.edge.addresses import Addresses
 from phrasim.edge.context import Correlation, Tracer
 from phrasim.edge.faults import Faults
@@ -17,7 +17,6 @@ from phrasim.edge.inbound import InboundEdge
 from phrasim.edge.outbound import OutboundEdge, http_client
 from phrasim.journal.events import Participant
 from phrasim.journal.recorder import Journal
-from phrasim.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Wire:
 
     journal: Journal
     clock: Clock
-    profile: Profile
+    contract: Contract
     faults: Faults
     correlation: Correlation
     addresses: Addresses
@@ -49,7 +48,7 @@ class Edge:
             self.participant,
             app,
             stranger=self._stranger,
-            operation=lambda method, path: self._wire.profile.operation(self.participant, method, path),
+            operation=lambda method, path: self._wire.contract.operation(self.participant, method, path),
             journal=self.journal,
             tracer=self.tracer,
             faults=self._wire.faults,
@@ -62,7 +61,7 @@ class Edge:
             self.participant,
             self._wire.transport,
             addresses=self._wire.addresses,
-            operation=self._wire.profile.operation,
+            operation=self._wire.contract.operation,
             journal=self.journal,
             tracer=self.tracer,
             faults=self._wire.faults,

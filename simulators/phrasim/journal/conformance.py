@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
+from phrasim.documents import Contract
 from phrasim.journal.commits import Commit, commits_of, owners
 from phrasim.journal.document import Section
 from phrasim.journal.events import Event, Participant, Request, Response
@@ -31,16 +32,18 @@ _COMPARED_MAX = 500
 def conform(
     section: Section,
     events: Iterable[Event],
+    contract: Contract,
     commit: str | None = None,
     external: AbstractSet[Participant] = _NOBODY,
 ) -> list[CommitVerdict]:
     """Hold each commit of a trace, or the one with the id `commit`, to the sequence of a section.
 
-    Without any such commit there is one verdict, no arrow of which is walked. `external` are the participants that
-    phrasim did not play. Raises `DocumentError` where the section's drawing cannot be bound.
+    Without any such commit there is one verdict, no arrow of which is walked. `contract` is that of the trace,
+    `external` are the participants that phrasim did not play. Raises `DocumentError` where the section's drawing
+    cannot be bound.
     """
-    sequence = bind(section)
-    trace = Trace(events)
+    sequence = bind(section, contract)
+    trace = Trace(events, contract)
     chosen = [verdict for verdict in judge(sequence, trace, external) if commit in (None, verdict.commit_id)]
     return chosen or [_nothing(sequence, trace, commit, external)]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from phrasim.clock import NANOSECONDS
+from phrasim.documents import Contract
 from phrasim.journal.account import seconds
 from phrasim.journal.conformance import judge
 from phrasim.journal.events import PARTICIPANTS, Event, Participant
@@ -47,12 +48,14 @@ _SHOWN_KEYS = ("publisher", "publisher_id", "id", "commit_id", "base_url", "hash
 """What a note shows of a message's elements: none of it is secret."""
 
 
-def mermaid(events: Iterable[Event], title: str = "Upload request flow", commit: str | None = None) -> str:
+def mermaid(
+    events: Iterable[Event], contract: Contract, title: str = "Upload request flow", commit: str | None = None
+) -> str:
     """The run as Mermaid's `sequenceDiagram`.
 
     Arrows are those of the commit with the id `commit`, or of every commit; only one commit's can be read back.
     """
-    drawn = _drawn(events, commit)
+    drawn = _drawn(events, contract, commit)
     used = [one for one in PARTICIPANTS if any(one in step.ends() for step, _ in drawn)]
     lines = ["sequenceDiagram", f"    title {_one_line(title)}"]
     lines += [f"    participant {LIFELINES[participant]}" for participant in used]
@@ -65,9 +68,11 @@ def mermaid(events: Iterable[Event], title: str = "Upload request flow", commit:
     return "\n".join(lines) + "\n"
 
 
-def text(events: Iterable[Event], title: str = "Upload request flow", commit: str | None = None) -> str:
+def text(
+    events: Iterable[Event], contract: Contract, title: str = "Upload request flow", commit: str | None = None
+) -> str:
     """The run as sequence text; see `mermaid` for the parameters."""
-    drawn = _drawn(events, commit)
+    drawn = _drawn(events, contract, commit)
     used = [one for one in PARTICIPANTS if any(one in step.ends() for step, _ in drawn)]
     lines = [f"title {_one_line(title)}", ""]
     for step, arrow in _with_pauses(drawn, lambda pause: f"note over {_span(used)}: {pause} later", lines):
@@ -82,11 +87,11 @@ def text(events: Iterable[Event], title: str = "Upload request flow", commit: st
     return "\n".join(lines) + "\n"
 
 
-def _drawn(events: Iterable[Event], commit: str | None) -> list[tuple[Sighting, Arrow | None]]:
+def _drawn(events: Iterable[Event], contract: Contract, commit: str | None) -> list[tuple[Sighting, Arrow | None]]:
     """The messages to draw, each with the arrow that it walked, if it walked one."""
-    trace = Trace(events)
+    trace = Trace(events, contract)
     walked: dict[str, Arrow] = {}
-    for verdict in judge(_everything(), trace):
+    for verdict in judge(_everything(contract), trace):
         if commit in (None, verdict.commit_id):
             walked |= {one.message.message.id: one.arrow for one in verdict.arrows if one.message is not None}
     return [
@@ -96,11 +101,11 @@ def _drawn(events: Iterable[Event], commit: str | None) -> list[tuple[Sighting, 
     ]
 
 
-def _everything() -> BoundSequence:
+def _everything(contract: Contract) -> BoundSequence:
     """All arrows of either mode, whoever sends them."""
     groups = []
     for operation_id in _ORDER:
-        chain = tuple(kind for kind in kinds() if kind.operation_id == operation_id)
+        chain = tuple(kind for kind in kinds(contract) if kind.operation_id == operation_id)
         groups.append(Group(chain, chain[0].each, 1))
     return BoundSequence("", tuple(groups))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal, cast
 
-from phrasim.documents import DocumentError, messages, operations
+from phrasim.documents import Contract, DocumentError
 from phrasim.journal.document import Section
 from phrasim.journal.drawing import DrawnArrow
 from phrasim.journal.events import Participant
@@ -104,10 +104,10 @@ class BoundSequence:
 
 
 @cache
-def kinds() -> tuple[Kind, ...]:
+def kinds(contract: Contract) -> tuple[Kind, ...]:
     """All that can be drawn, in the order of the documents."""
     found: list[Kind] = []
-    for one in operations().values():
+    for one in contract.operations.values():
         if one.operation_id not in (*_OF_ONE_ASSET, *_OF_ONE_COMMIT):
             continue
         answerer = cast("Participant", one.participant)
@@ -119,7 +119,7 @@ def kinds() -> tuple[Kind, ...]:
         for status, sequence in one.response_sequences.items():
             reply = Kind(one.operation_id, "response", status, answerer, None, sequence.label, sequence.each, wire)
             found.append(reply)
-    document = messages()
+    document = contract.messages
     client = cast("Participant", document.document["info"]["x-participant"])
     for operation in document.operations.values():
         if operation.sequence:
@@ -140,11 +140,14 @@ def kinds() -> tuple[Kind, ...]:
 
 
 @lru_cache(maxsize=16)
-def bind(section: Section) -> BoundSequence:
-    """The sequence that a section draws. Raises `DocumentError` where an arrow is none that phrasim can follow."""
+def bind(section: Section, contract: Contract) -> BoundSequence:
+    """The sequence that a section draws, bound to the operations of a contract.
+
+    Raises `DocumentError` where an arrow is none that phrasim can follow.
+    """
     if not section.arrows:
         raise DocumentError(section.file, max(section.line, 1), f"the section {section.title!r} draws no sequence")
-    bound = [(arrow, _kind(arrow, section.file)) for arrow in section.arrows]
+    bound = [(arrow, _kind(arrow, section.file, contract)) for arrow in section.arrows]
     groups: list[Group] = []
     start = 0
     while start < len(bound):
@@ -206,9 +209,9 @@ def _refuse_repeated(groups: Many[Group], bound: Many[tuple[DrawnArrow, Kind]], 
             seen[kind] = index
 
 
-def _kind(arrow: DrawnArrow, file: str) -> Kind:
-    by_request_line = [kind for line in _request_lines(arrow) for kind in _by_request_line(*line)]
-    by_label = [kind for kind in kinds() if label_key(kind.label) == label_key(arrow.label)]
+def _kind(arrow: DrawnArrow, file: str, contract: Contract) -> Kind:
+    by_request_line = [kind for line in _request_lines(arrow) for kind in _by_request_line(*line, contract)]
+    by_label = [kind for kind in kinds(contract) if label_key(kind.label) == label_key(arrow.label)]
     if by_request_line:
         named = by_request_line
         other = [kind for kind in by_label if kind.operation_id not in {one.operation_id for one in named}]
@@ -216,15 +219,15 @@ def _kind(arrow: DrawnArrow, file: str) -> Kind:
             problem = f"the label {arrow.label!r} is that of {other[0]}, and the request line that of {named[0]}"
             raise DocumentError(file, arrow.line, f"reading a sequence: {problem}; one of them is wrong")
     elif _request_lines(arrow):
-        raise _unbound(arrow, file, f"no operation is {' '.join(_request_lines(arrow)[0])!r}")
+        raise _unbound(arrow, file, contract, f"no operation is {' '.join(_request_lines(arrow)[0])!r}")
     else:
         named = by_label
         if not named:
-            raise _unbound(arrow, file, "nothing is known by that label, and no note gives a request line")
+            raise _unbound(arrow, file, contract, "nothing is known by that label, and no note gives a request line")
     fitting = [kind for kind in named if _fits(kind, arrow)]
     if not fitting:
         between = f"it does not go from {arrow.sender} to {arrow.receiver}"
-        raise _unbound(arrow, file, f"{named[0]} is known, but {between}")
+        raise _unbound(arrow, file, contract, f"{named[0]} is known, but {between}")
     return replace(fitting[0], sender=arrow.sender, receiver=arrow.receiver)
 
 
@@ -237,11 +240,11 @@ def _request_lines(arrow: DrawnArrow) -> list[tuple[str, str]]:
     return found
 
 
-def _by_request_line(method: str, path: str) -> list[Kind]:
+def _by_request_line(method: str, path: str, contract: Contract) -> list[Kind]:
     segments = path.strip("/").count("/")
     return [
         kind
-        for kind in kinds()
+        for kind in kinds(contract)
         if kind.part in ("request", "response")
         and kind.wire.startswith(f"{method} ")
         and kind.wire.count("/") == segments + 1
@@ -255,9 +258,9 @@ def _fits(kind: Kind, arrow: DrawnArrow) -> bool:
     return kind.sender in (None, arrow.sender) and kind.receiver in (None, arrow.receiver)
 
 
-def _unbound(arrow: DrawnArrow, file: str, why: str) -> DocumentError:
-    candidates = {label_key(kind.label): kind for kind in kinds() if _fits(kind, arrow)} or {
-        label_key(kind.label): kind for kind in kinds()
+def _unbound(arrow: DrawnArrow, file: str, contract: Contract, why: str) -> DocumentError:
+    candidates = {label_key(kind.label): kind for kind in kinds(contract) if _fits(kind, arrow)} or {
+        label_key(kind.label): kind for kind in kinds(contract)
     }
     close = difflib.get_close_matches(label_key(arrow.label), candidates, n=1, cutoff=0.5)
     would = "; ".join(str(candidates[key]) for key in close) or ", ".join(map(str, candidates.values()))

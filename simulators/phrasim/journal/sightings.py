@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from phrasim.documents import messages, operations, specification
+from phrasim.documents import Contract
 from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Participant, Publish, Request, Response, Sent
 from phrasim.journal.sequence import Part, bears
 
@@ -81,9 +81,10 @@ class Sighting:
 
 
 class Trace:
-    """The messages of a run, in the order of their places."""
+    """The messages of a run, in the order of their places; `contract` says what an operation or a message is."""
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    def __init__(self, events: Iterable[Event], contract: Contract) -> None:
+        self.contract = contract
         found: dict[str, Message] = {}
         places: dict[str, tuple[int, int]] = {}
         lost: dict[str, str] = {}
@@ -99,7 +100,7 @@ class Trace:
                 places[message_id] = (line, event.at)
         answers = {message.reply_to: message for message in found.values() if isinstance(message, Response)}
         ordered = sorted(found.values(), key=lambda message: places[message.id])
-        self.sightings = [_sighting(message, places, lost, found, answers) for message in ordered]
+        self.sightings = [_sighting(message, places, lost, found, answers, contract) for message in ordered]
         self.by_id = {sighting.message.id: sighting for sighting in self.sightings}
 
     def delivery_behind(self, sighting: Sighting) -> Sighting | None:
@@ -145,12 +146,13 @@ def _sighting(
     lost: Mapping[str, str],
     found: Mapping[str, Message],
     answers: Mapping[str, Response],
+    contract: Contract,
 ) -> Sighting:
     line, at = places[message.id]
     answer = answers.get(message.id)
     replied = found.get(message.reply_to) if isinstance(message, Response) else None
     request = replied if isinstance(replied, Request) else None
-    operation_id, parameters = _operation(request or message)
+    operation_id, parameters = _operation(request or message, contract)
     return Sighting(
         message=message,
         line=line,
@@ -165,7 +167,7 @@ def _sighting(
     )
 
 
-def _operation(message: Message) -> tuple[str | None, Mapping[str, str]]:
+def _operation(message: Message, contract: Contract) -> tuple[str | None, Mapping[str, str]]:
     """The operation of a message, and the parameters in its path.
 
     What the message says of itself holds only if its address agrees, so that a trace in which somebody called another
@@ -173,14 +175,14 @@ def _operation(message: Message) -> tuple[str | None, Mapping[str, str]]:
     """
     claimed = message.operation_id
     if isinstance(message, Request):
-        operation = operations().get(claimed) if claimed else None
+        operation = contract.operations.get(claimed) if claimed else None
         if operation is not None:
             parameters = bears(operation.path, path_of(message)) if operation.method == message.method else None
             return (None, {}) if parameters is None else (claimed, parameters)
-        return _called(message) if claimed is None else (claimed, {})
+        return _called(message, contract) if claimed is None else (claimed, {})
     if isinstance(message, Response):
         return claimed, {}
-    document = messages()
+    document = contract.messages
     sends = isinstance(message, Publish)
     if isinstance(message, Publish):
         channel = document.for_routing_key(message.exchange, message.routing_key)
@@ -194,9 +196,6 @@ def _operation(message: Message) -> tuple[str | None, Mapping[str, str]]:
     return claimed, {}
 
 
-def _called(request: Request) -> tuple[str | None, Mapping[str, str]]:
-    for file in ("upload.yaml", "phraseanet.yaml", "auth.yaml"):
-        known = specification(file)
-        if known.participant == request.receiver and (matched := known.match(request.method, path_of(request))):
-            return matched[0].operation_id, matched[1]
-    return None, {}
+def _called(request: Request, contract: Contract) -> tuple[str | None, Mapping[str, str]]:
+    matched = contract.match(request.receiver, request.method, path_of(request))
+    return (matched[0].operation_id, matched[1]) if matched else (None, {})

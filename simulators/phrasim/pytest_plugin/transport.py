@@ -82,7 +82,7 @@ class LandscapeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         found = _ADDRESSES.at(request.url)
         if found is None:
             return None
-        operation = self._testbed.setting.profile.operation(found[0], request.method, found[1])
+        operation = self._testbed.network.contract.operation(found[0], request.method, found[1])
         return operation.operation_id if operation else None
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from phrasim import __version__
 from phrasim.auth.accounts import Client
-from phrasim.documents import operations, request_flow_document, secret_fields
+from phrasim.documents import contract, request_flow_document, secret_fields
 from phrasim.documents.nearest import nearest
 from phrasim.documents.specification import installed_schemas
 from phrasim.documents.yaml_text import read_text
@@ -22,7 +22,6 @@ from phrasim.journal.document import Section, sections
 from phrasim.journal.events import Event, Header, Noted, Participant
 from phrasim.journal.lines import trace_bytes, write_trace
 from phrasim.journal.verdict import CommitVerdict
-from phrasim.phraseanet.documented.state import Record
 from phrasim.pytest_plugin.accounts import ClientAccount, UserAccount, client_account, user_account
 from phrasim.pytest_plugin.marker import Asked
 from phrasim.scenario.exchanges import Exchange, Exchanges
@@ -31,9 +30,12 @@ from phrasim.testbed import Testbed
 from phrasim.testbed.network import real_ones
 from phrasim.testbed.seed import SeedCommit, SeedFile
 from phrasim.testbed.seeding import seed_commits
-from phrasim.upload.documented.state import Asset, Commit
+from phrasim.testbed.services import HeldAsset, HeldCommit, HeldRecord
 
 _Result = TypeVar("_Result")
+
+POLL_SECONDS = 30
+"""For how long a poll may take."""
 
 
 class UsageError(RuntimeError):
@@ -68,7 +70,7 @@ class View(ABC):
     publisher: UserAccount
     """An ordinary user, who may upload and commit."""
     administrator: UserAccount
-    """A user with the role ROLE_SUPER_ADMIN."""
+    """A user who may do what only administrators may."""
     client: ClientAccount
     """Phraseanet's client, which may list commits and ask who a publisher is."""
     front_end: ClientAccount
@@ -78,6 +80,7 @@ class View(ABC):
         self._asked = asked
         self._wire: WireName = wire
         self._setting = asked.setting
+        self._contract = contract(self._setting.profile)
         self._external: tuple[Participant, ...] = real_ones((asked.plays,) if asked.plays else (), ())
         self._exchanges = Exchanges()
         self._happened = asyncio.Event()
@@ -107,19 +110,19 @@ class View(ABC):
         return (self.client, self.front_end)
 
     @property
-    def assets(self) -> tuple[Asset, ...]:
+    def assets(self) -> tuple[HeldAsset, ...]:
         """The files that the upload service holds, oldest first."""
-        return self._look(lambda: self._testbed.upload.assets)
+        return self._look(lambda: tuple(self._testbed.upload.assets))
 
     @property
-    def commits(self) -> tuple[Commit, ...]:
+    def commits(self) -> tuple[HeldCommit, ...]:
         """The commits that the upload service holds, oldest first."""
-        return self._look(lambda: self._testbed.upload.commits)
+        return self._look(lambda: tuple(self._testbed.upload.commits))
 
     @property
-    def records(self) -> tuple[Record, ...]:
+    def records(self) -> tuple[HeldRecord, ...]:
         """What Phraseanet has made of the assets that were handed over."""
-        return self._look(lambda: self._testbed.phraseanet.records)
+        return self._look(lambda: tuple(self._testbed.phraseanet.records))
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -157,7 +160,7 @@ class View(ABC):
         """Lift all faults."""
         self._look(self._testbed.faults.clear)
 
-    def add_commit(self, files: Mapping[str, bytes], form_data: Mapping[str, Any] | None = None) -> Commit:
+    def add_commit(self, files: Mapping[str, bytes], form_data: Mapping[str, Any] | None = None) -> HeldCommit:
         """A commit that the publisher has made before the test began; nobody is notified of it."""
         if "upload" in self._external:
             raise UsageError("add_commit: the code under test plays the upload service, and commits are its own")
@@ -173,7 +176,7 @@ class View(ABC):
         """Let Phraseanet poll now; how many commits were new to it. Raises `PollFailed` where it could not."""
         if "phraseanet" in self._external:
             raise UsageError("poll: the code under test plays Phraseanet, and polling is its own")
-        return self._run(self._testbed.poller.poll(), self._setting.profile.notify_timeout)
+        return self._run(self._testbed.services.poll(), POLL_SECONDS)
 
     def wait_for(self, operation_id: str, occurrence: int = 1, within: float = 30) -> Exchange:
         """Wait until an operation was answered with 2xx `occurrence` times in all; the last of these exchanges.
@@ -181,8 +184,9 @@ class View(ABC):
         Raises AssertionError when that takes longer than `within` seconds.
         """
         __tracebackhide__ = True  # pytest then shows the line of the test, not this one
-        if operation_id not in operations():
-            raise UsageError(f"wait_for: there is no operation {operation_id!r}; {nearest(operation_id, operations())}")
+        known = self._contract.operations
+        if operation_id not in known:
+            raise UsageError(f"wait_for: there is no operation {operation_id!r}; {nearest(operation_id, known)}")
         found = self._run(self._answered(operation_id, occurrence, within), within)
         if len(found) < occurrence:
             times = "once" if occurrence == 1 else f"{occurrence} times"
@@ -201,7 +205,7 @@ class View(ABC):
         path = document or request_flow_document()
         drawn = [one for one in sections(read_text(path), str(path)) if one.arrows is not None]
         chosen = _section(drawn, section or self._usual_section(), path)
-        verdicts = conform(chosen, self.events, external=frozenset(self._external))
+        verdicts = conform(chosen, self.events, self._contract, external=frozenset(self._external))
         broken = [verdict for verdict in verdicts if not verdict.conforms]
         if broken:
             raise AssertionError("\n".join(line for verdict in broken for line in account(verdict)))
@@ -213,7 +217,7 @@ class View(ABC):
             version=__version__,
             wire=self._wire,
             external=self._external,
-            profile=self._setting.profile.name,
+            profile=self._setting.profile,
             seed=self._setting.seed,
             tokens="redacted",
             scenario="",
@@ -223,7 +227,7 @@ class View(ABC):
 
     def _hold_to_wire(self, fault: Fault) -> None:
         """Raise `UsageError` for a fault that cannot strike on this wire."""
-        caller = operations()[fault.operation_id].caller
+        caller = self._contract.operations[fault.operation_id].caller
         own = caller in ("user", self._asked.plays)
         if self._wire == "loopback" and own and isinstance(fault.effect, SENDER_EFFECTS):
             raise UsageError(
@@ -236,7 +240,7 @@ class View(ABC):
         accounts, auth = self._testbed.accounts, self._testbed.auth
         for user in (accounts.publisher, accounts.administrator):
             if user.id not in user_tokens:
-                user_tokens = {**user_tokens, user.id: auth.issue(accounts.front_end, user, ()).value}
+                user_tokens = {**user_tokens, user.id: auth.user_token(user)}
         self.publisher = user_account(accounts.publisher, user_tokens[accounts.publisher.id])
         self.administrator = user_account(accounts.administrator, user_tokens[accounts.administrator.id])
         self.client = self._client_account(accounts.phraseanet)
@@ -244,7 +248,7 @@ class View(ABC):
         self._exchanges = Exchanges(self._testbed.journal.events)
 
     def _client_account(self, client: Client) -> ClientAccount:
-        token = self._testbed.auth.issue(client, None, client.scopes, self._client_tokens.get(client.id)).value
+        token = self._testbed.auth.client_token(client, self._client_tokens.get(client.id))
         self._client_tokens[client.id] = token
         return client_account(client, token)
 

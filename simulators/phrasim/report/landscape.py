@@ -18,7 +18,7 @@ def landscape_json(description: Mapping[str, Any]) -> str:
 
 def landscape_lines(description: Mapping[str, Any], setting: Setting) -> "Iterator[Line]":
     """The same for people."""
-    yield "heading", f"phrasim serves: {setting.mode} mode, {setting.profile.name}"
+    yield "heading", f"phrasim serves: {setting.mode} mode, {setting.profile}"
     for name in (*SERVICES, "broker", "control"):
         found = description[name]
         yield "plain", f"  {name:12}{found['url'] if found else 'nobody'}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
-from phrasim.documents import messages, operations
+from phrasim.documents import Contract, contract
 from phrasim.journal.account import seconds
 from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Publish, Received, Request, Response, Sent
 from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
@@ -34,6 +34,7 @@ class RunReport:
 
     def __init__(self, print_line: Print) -> None:
         self._print = print_line
+        self._contract = contract("documented")
         self._judging = False
 
     def __call__(self, event: RunEvent) -> None:
@@ -47,8 +48,9 @@ class RunReport:
                 yield "heading", f"{scenario.name}: {scenario.summary}"
                 files = ", ".join(f"{printable(file.name)} ({file.size} bytes)" for file in header.files) or "no files"
                 yield "aside", f"{scenario.mode} mode, {header.profile}, {header.wire}, seed {header.seed}; {files}"
+                self._contract = contract(header.profile)
             case Happened(happened):
-                yield from event_lines(happened)
+                yield from event_lines(happened, self._contract)
             case StepEnded(step_id, str(failure)):
                 yield "bad", f"step {step_id} failed: {failure}"
             case StepEnded():
@@ -74,11 +76,13 @@ def visible(text: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
-def event_lines(event: Event) -> Iterator[Line]:
-    """One event of the journal as an arrow; the receipt of what was seen to be sent says nothing new."""
+def event_lines(event: Event, contract: Contract) -> Iterator[Line]:
+    """One event of a run by that contract as an arrow; the receipt of what was seen to be sent says nothing new."""
     match event:
-        case Sent(message=message) | Received(message=message) if not isinstance(message, str) and shown(message):
-            label = label_of(message)
+        case Sent(message=message) | Received(message=message) if not isinstance(message, str) and shown(
+            message, contract
+        ):
+            label = label_of(message, contract)
             ends = f"{message.sender} -> {message.receiver}"
             text = f"{seconds(event.at):>10}  {ends:24}  {label or '':30}  {visible(wire_of(message))}"
             yield ("bad" if _is_refusal(message) else "arrow" if label else "aside"), text.rstrip()
@@ -123,22 +127,22 @@ def unproved(outcome: Outcome) -> str:
     return f"not proved: {'; '.join(left)}" if left else ""
 
 
-def shown(message: Message) -> bool:
+def shown(message: Message, contract: Contract) -> bool:
     """Whether a message has a line of its own: all but the answers that are neither an arrow nor a refusal."""
-    return not isinstance(message, Response) or _is_refusal(message) or label_of(message) is not None
+    return not isinstance(message, Response) or _is_refusal(message) or label_of(message, contract) is not None
 
 
-def label_of(message: Message) -> str | None:
+def label_of(message: Message, contract: Contract) -> str | None:
     """The label of the documented arrow that a message of its kind may be, by `x-sequence` in openapi/."""
     operation_id = message.operation_id
     if operation_id is None:
         return None
     if isinstance(message, Publish | Delivery):
-        sequence = messages().operations[operation_id].sequence
+        sequence = contract.messages.operations[operation_id].sequence
     elif isinstance(message, Response):
-        sequence = operations()[operation_id].response_sequences.get(message.status)
+        sequence = contract.operations[operation_id].response_sequences.get(message.status)
     else:
-        sequence = operations()[operation_id].sequence
+        sequence = contract.operations[operation_id].sequence
     return sequence.label if sequence else None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from phrasim.broker.client import Depth
-from phrasim.documents import Messages, messages, operations
+from phrasim.documents import Contract, Messages
 from phrasim.documents.specification import Operation, essence
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
@@ -25,7 +25,6 @@ from phrasim.journal.events import (
 from phrasim.journal.sequence import label_key
 from phrasim.journal.sightings import json_of
 from phrasim.journal.verdict import CommitVerdict
-from phrasim.profile import Profile
 from phrasim.scenario.agreement import disagreements
 from phrasim.scenario.document import drawn_section
 from phrasim.scenario.events import Verdict
@@ -45,7 +44,7 @@ def judge(
     scenario's document cannot be read.
     """
     expect, events, external = scenario.expect, testbed.journal.events, testbed.network.external
-    yield messages_as_specified(events, testbed.setting.profile)
+    yield messages_as_specified(events, testbed.network.contract)
     if external:
         wrong = disagreements(scenario, testbed.accounts, events, external)
         yield Verdict("messages agree with each other", "broken" if wrong else "held", tuple(wrong))
@@ -55,7 +54,7 @@ def judge(
     if expect.sequence is not None:
         assert scenario.document is not None, "the loader holds a sequence to its document"
         section = drawn_section(scenario.document, Path(scenario.file).parent)
-        yield from sequence(events, section, expect.sequence, external)
+        yield from sequence(events, section, expect.sequence, testbed.network.contract, external)
     if expect.records is not None:
         yield records(testbed, files if expect.records != "none" else ())
     if expect.commits:
@@ -64,11 +63,15 @@ def judge(
         yield executions(testbed, expect.executions)
     if expect.queues:
         yield queues(testbed, expect.queues, depths)
+    if expect.counts:
+        yield counts(testbed, expect.counts)
+    if expect.notes:
+        yield notes(events, expect.notes)
     if expect.refusals:
-        yield from refusals(events, expect.refusals, external)
+        yield from refusals(events, expect.refusals, testbed.network.contract, external)
 
 
-def messages_as_specified(events: Iterable[Event], profile: Profile) -> Verdict:
+def messages_as_specified(events: Iterable[Event], contract: Contract) -> Verdict:
     """Every message of a service is as openapi/ says; a user may say what they like, and so may a fault."""
     spoiled = {event.details.get("request") for event in events if isinstance(event, Noted) and event.note == "fault"}
     wrong: list[str] = []
@@ -76,7 +79,7 @@ def messages_as_specified(events: Iterable[Event], profile: Profile) -> Verdict:
     for message in seen_messages(events):
         if isinstance(message, Response) and message.reply_to in spoiled:
             continue
-        found = _violations(message, profile)
+        found = _violations(message, contract)
         if found is not None:
             count += 1
             wrong += [f"{message.id} ({message.operation_id}): {violation}" for violation in found]
@@ -94,13 +97,14 @@ def sequence(
     events: Sequence[Event],
     section: Section,
     exceptions: Mapping[str, tuple[str, ...]],
+    contract: Contract,
     external: tuple[Participant, ...] = (),
 ) -> Iterable[Verdict]:
     """The run walks the arrows of the section in their order, with the exceptions that are expected.
 
     An arrow between two external participants is a verdict of its own: unobserved.
     """
-    verdicts = conform(section, events, external=frozenset(external))
+    verdicts = conform(section, events, contract, external=frozenset(external))
     lines: list[str] = []
     for verdict in verdicts:
         if not _as_expected(verdict, exceptions):
@@ -142,37 +146,61 @@ def commits(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
         "acknowledged": len(acknowledged),
     }
     if "phraseanet" in testbed.network.external and "acknowledged" in expected:
-        told = ", ".join(f"{name} {number}" for name, number in expected.items())
-        return _unobserved(f"commits: {told}", "the upload service and Phraseanet are external: nobody here sees it")
+        return _unobserved(
+            f"commits: {_told(expected)}", "the upload service and Phraseanet are external: nobody here sees it"
+        )
     return _counts("commits", expected, found)
 
 
-def executions(testbed: Testbed, expected: int) -> Verdict:
-    """How often the work was begun: once for each delivery."""
+def executions(testbed: Testbed, expected: int | Mapping[str, int]) -> Verdict:
+    """How often the work was begun: once for each delivery, in all or by queue."""
+    told = expected if isinstance(expected, int) else _told(expected)
     if {"phraseanet", "broker"} <= set(testbed.network.external):
-        return _unobserved(f"executions of the work: {expected}", "Phraseanet and its broker are external")
-    deliveries = sum(isinstance(message, Delivery) for message in seen_messages(testbed.journal.events))
-    return _equal("executions of the work", expected, deliveries)
+        return _unobserved(f"executions of the work: {told}", "Phraseanet and its broker are external")
+    deliveries = [one.queue for one in seen_messages(testbed.journal.events) if isinstance(one, Delivery)]
+    if isinstance(expected, int):
+        return _equal("executions of the work", expected, len(deliveries))
+    return _counts("executions of the work", expected, {name: deliveries.count(name) for name in expected})
+
+
+def counts(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
+    """What the participants hold besides commits and records; that of external ones cannot be seen."""
+    who = [name for name in ("upload", "phraseanet") if name in testbed.network.external]
+    if who:
+        return _unobserved(
+            f"counts: {_told(expected)}", f"{' and '.join(who)} are external" if who[1:] else f"{who[0]} is external"
+        )
+    return _counts("counts", expected, testbed.services.counts())
+
+
+def notes(events: Iterable[Event], expected: Mapping[str, int]) -> Verdict:
+    """How often the simulated participants noted something."""
+    noted = Counter(event.note for event in events if isinstance(event, Noted))
+    return _counts("notes", expected, {name: noted[name] for name in expected})
 
 
 def queues(testbed: Testbed, expected: Mapping[str, int], depths: Mapping[str, Depth] | str) -> Verdict:
     """How many messages lie in each queue, those that somebody works on included; `depths` may say why nobody knows."""
-    told = ", ".join(f"{name} {number}" for name, number in expected.items())
+    told = _told(expected)
     if {"phraseanet", "broker"} <= set(testbed.network.external):
         return _unobserved(f"queues: {told}", "the broker is Phraseanet's, which is external")
     if isinstance(depths, str):
         return Verdict(f"queues: {told}", "broken", (f"the broker does not tell: {depths}",))
-    found = {name: depth.ready + depth.unacknowledged for name, depth in depths.items()}
+    # A queue that nobody has declared yet holds nothing: failed queues are declared with the first message in them.
+    found = dict.fromkeys(expected, 0) | {name: depth.ready + depth.unacknowledged for name, depth in depths.items()}
     return _counts("queues", expected, found)
 
 
 def refusals(
-    events: Iterable[Event], expected: Mapping[str, tuple[int, ...]], external: tuple[Participant, ...] = ()
+    events: Iterable[Event],
+    expected: Mapping[str, tuple[int, ...]],
+    contract: Contract,
+    external: tuple[Participant, ...] = (),
 ) -> Iterable[Verdict]:
     """The refusals that the calls of each operation got, in the order of the calls."""
     exchanges = Exchanges(events).all
     lines = []
-    seen = {name: statuses for name, statuses in expected.items() if not _ends(name) <= frozenset(external)}
+    seen = {name: statuses for name, statuses in expected.items() if not _ends(name, contract) <= frozenset(external)}
     for operation_id, statuses in seen.items():
         found = tuple(
             exchange.response.status
@@ -186,27 +214,27 @@ def refusals(
         yield Verdict(f"refusals: {told}", "broken" if lines else "held", tuple(lines))
     for operation_id in (name for name in expected if name not in seen):
         told = f"refusals: {operation_id} {_statuses(expected[operation_id])}"
-        yield _unobserved(told, f"{' and '.join(sorted(_ends(operation_id)))} are external")
+        yield _unobserved(told, f"{' and '.join(sorted(_ends(operation_id, contract)))} are external")
 
 
 def _unobserved(expectation: str, why: str) -> Verdict:
     return Verdict(expectation, "unobserved", (why,))
 
 
-def _ends(operation_id: str) -> frozenset[str]:
+def _ends(operation_id: str, contract: Contract) -> frozenset[str]:
     """Who calls an operation, and who answers it."""
-    operation = operations()[operation_id]
+    operation = contract.operations[operation_id]
     return frozenset(end for end in (operation.participant, operation.caller) if end is not None)
 
 
-def _violations(message: object, profile: Profile) -> list[str] | None:
+def _violations(message: object, contract: Contract) -> list[str] | None:
     """What is wrong with a message; None for one that no document describes."""
     if isinstance(message, Publish | Delivery):
-        return _message_violations(message, messages())
+        return _message_violations(message, contract.messages)
     if not isinstance(message, Request | Response) or message.operation_id is None:
         return None
     participant = message.receiver if isinstance(message, Request) else message.sender
-    operation = profile.specification(participant).operations[message.operation_id]
+    operation = contract.specification(participant).operations[message.operation_id]
     headers = dict(message.headers)
     media_type = headers.get("content-type")
     if isinstance(message, Response):
@@ -255,8 +283,11 @@ def _counts(what: str, expected: Mapping[str, int], found: Mapping[str, int]) ->
         for name, number in expected.items()
         if found.get(name) != number
     )
-    told = ", ".join(f"{name} {number}" for name, number in expected.items())
-    return Verdict(f"{what}: {told}", "broken" if lines else "held", lines)
+    return Verdict(f"{what}: {_told(expected)}", "broken" if lines else "held", lines)
+
+
+def _told(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.items())
 
 
 def _equal(what: str, expected: int, found: int) -> Verdict:

@@ -8,6 +8,10 @@ $response.header.content-type      a header of the answer
 $steps.<stepId>.outputs.<name>     what an earlier step kept; of a forEach, the list of all turns
 $given.publisher.email             the publisher's e-mail address; .id, .name and .password likewise
 $given.frontEnd.id                 the users' client of Auth; .secret likewise
+$given.target.id                   deployed: the first target; .slug likewise
+$given.client.id                   deployed: Phraseanet's client of Auth; .secret likewise
+$given.phraseanet.token            deployed: an OAuth token of Phraseanet; .expiredToken and .revokedToken likewise
+$given.upload.url                  deployed: where the upload service says that it is
 """
 
 import re
@@ -17,6 +21,10 @@ from typing import Any
 import msgspec
 
 _GIVEN = ("publisher.email", "publisher.id", "publisher.name", "publisher.password", "frontEnd.id", "frontEnd.secret")
+_GIVEN_DEPLOYED = (
+    *("target.id", "target.slug", "client.id", "client.secret", "upload.url"),
+    *("phraseanet.token", "phraseanet.expiredToken", "phraseanet.revokedToken"),
+)
 _STEP = re.compile(r"\$steps\.([A-Za-z0-9_-]+)\.outputs\.([A-Za-z0-9_-]+)(#/.*)?")
 _BODY = re.compile(r"\$(request|response)\.body(#(?:/.*)?)?")
 _PATH = re.compile(r"\$request\.path\.([A-Za-z]+)")
@@ -123,11 +131,18 @@ def expressions_in(written: Any) -> Iterator[str]:
             yield from expressions_in(value)
 
 
-def check_expression(written: str, steps: Mapping[str, Collection[str]], *, answered: bool = True) -> None:
+def given_names(profile: str) -> tuple[str, ...]:
+    """What stands after `$given.` in a scenario of that profile."""
+    return (*_GIVEN, *_GIVEN_DEPLOYED) if profile == "deployed" else _GIVEN
+
+
+def check_expression(
+    written: str, steps: Mapping[str, Collection[str]], given: Collection[str] = _GIVEN, *, answered: bool = True
+) -> None:
     """Raise `ExpressionError` for an expression that no run can resolve.
 
     `steps` are the earlier steps by id, each with the names of what it keeps; `answered` says whether the exchange of
-    the step itself is there to be referred to.
+    the step itself is there to be referred to. `given` are the names that may follow `$given.`.
     """
     if match := _STEP.fullmatch(written):
         if match[1] not in steps:
@@ -138,8 +153,8 @@ def check_expression(written: str, steps: Mapping[str, Collection[str]], *, answ
             raise ExpressionError(f"{written}: the step {match[1]!r} keeps no {match[2]!r} (it keeps {known})")
         return
     if written.startswith("$given."):
-        if written.removeprefix("$given.") not in _GIVEN:
-            raise ExpressionError(f"{written}: given has {', '.join(_GIVEN)}")
+        if written.removeprefix("$given.") not in given:
+            raise ExpressionError(f"{written}: given has {', '.join(given)}")
         return
     if written == "$statusCode" or any(form.fullmatch(written) for form in (_BODY, _PATH, _HEADER)):
         if not answered:
@@ -151,14 +166,14 @@ def check_expression(written: str, steps: Mapping[str, Collection[str]], *, answ
     )
 
 
-def check_condition(written: str, steps: Mapping[str, Collection[str]]) -> None:
+def check_condition(written: str, steps: Mapping[str, Collection[str]], given: Collection[str] = _GIVEN) -> None:
     """Raise `ExpressionError` for what is no condition."""
     match = _CONDITION.fullmatch(written)
     if not match:
         raise ExpressionError(f"{written!r} is no condition; write an expression, == or !=, and a value")
-    check_expression(match[1], steps)
+    check_expression(match[1], steps, given)
     if match[3].startswith("$"):
-        check_expression(match[3], steps)
+        check_expression(match[3], steps, given)
 
 
 def _pointed(expression: str, value: Any, pointer: str) -> Any:

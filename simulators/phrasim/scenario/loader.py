@@ -8,10 +8,12 @@ from phrasim.documents import DocumentError, load_with_lines
 from phrasim.documents.quantity import seconds, size_bytes
 from phrasim.documents.yaml_text import read_text
 from phrasim.edge.fault_reading import fault_of
-from phrasim.scenario.model import Call, Expect, Given, GivenFile, Scenario, Step, TokenBearer, Wait, WaitFor
+from phrasim.scenario.deployed_given import deployed_setting
+from phrasim.scenario.model import Call, Expect, Given, GivenFile, Scenario, Scheme, Step, TokenBearer, Wait, WaitFor
 from phrasim.scenario.problems import ScenarioProblems
 
 _ALL_WIRES = ("in-process", "loopback")
+_SCHEMES: Mapping[str, Scheme] = {"bearer": "Bearer", "assetToken": "AssetToken", "oauth": "OAuth", "apiKey": "ApiKey"}
 
 
 class ScenarioError(ValueError):
@@ -89,6 +91,8 @@ def _given(value: Mapping[str, Any]) -> Given:
         upload_size_max=_optional(size_bytes, value.get("uploadSizeMax")),
         retention=_optional(seconds, value.get("retention")),
         notification_fields=None if fields is None else tuple(fields),
+        broker_version=value.get("brokerVersion"),
+        deployed=deployed_setting(value),
     )
 
 
@@ -111,8 +115,13 @@ def _one_step(value: Mapping[str, Any]) -> Step:
         for_each_file="forEach" in value,
         caller=_caller(value.get("as", "publisher")),
         parameters=value.get("parameters", {}),
+        query=value.get("query", {}),
+        headers=value.get("headers", {}),
+        url=value.get("url"),
+        form=value.get("form"),
         body=value.get("body"),
         has_body="body" in value,
+        content=(value["content"]["type"], value["content"]["text"]) if "content" in value else None,
         outputs=outputs,
         conditions=tuple(criterion["condition"] for criterion in value.get("successCriteria", ())),
     )
@@ -121,9 +130,8 @@ def _one_step(value: Mapping[str, Any]) -> Step:
 def _caller(value: Any) -> Any:
     if isinstance(value, str):
         return value
-    if "bearer" in value:
-        return TokenBearer("Bearer", value["bearer"])
-    return TokenBearer("AssetToken", value["assetToken"])
+    ((key, expression),) = value.items()
+    return TokenBearer(_SCHEMES[key], expression)
 
 
 def _expect(value: Mapping[str, Any]) -> Expect:
@@ -134,6 +142,8 @@ def _expect(value: Mapping[str, Any]) -> Expect:
         commits=value.get("commits", {}),
         executions=value.get("executions"),
         queues=value.get("queues", {}),
+        counts=value.get("counts", {}),
+        notes=value.get("notes", {}),
         refusals=_tuples(value.get("refusals", {})),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 
 from phrasim.broker.amqp.external import borrowed
-from phrasim.documents import messages
+from phrasim.documents import contract
 from phrasim.journal.events import Event
 from phrasim.scenario.events import Outcome
 from phrasim.scenario.exchanges import Exchanges
@@ -20,6 +20,8 @@ from phrasim.scenario.runner import Listener, Play, Run, setting_of
 from phrasim.serve.broker import external_connector
 from phrasim.serve.landscape import Plan, open_landscape
 from phrasim.testbed import Testbed
+from phrasim.testbed.deployed_setting import DeployedSetting, TargetSetting
+from phrasim.testbed.profiles import profile_of
 
 QUIET_SECONDS = 0.1
 """For so long nothing may happen before a run counts as over: far longer than anything of it takes in one process."""
@@ -27,7 +29,7 @@ QUIET_SECONDS = 0.1
 QUIET_SECONDS_EXTERNAL = 0.5
 """The same where somebody is external, who may be far away and say something that was not asked for."""
 
-POLLING = ("listCommits", "issueToken", "getTokenInfo")
+POLLING = ("listCommits", "issueToken", "getTokenInfo", "issueClientToken", "getKeys")
 """The operations that whoever polls calls for ever, whether anything happens or not."""
 
 LATE = 1.5
@@ -50,7 +52,12 @@ def play_on_loopback(
     not fit, `BrokerError` where a real broker cannot be used.
     """
     setting = replace(setting_of(scenario, play.seed), phraseanet_token=plan.setting.phraseanet_token)
+    setting = replace(setting, deployed=_with_target(setting.deployed, plan.setting.deployed.targets[0]))
     plan = replace(plan, setting=setting, events_max=None)  # it is judged by all of its events
+    if profile_of(setting.profile).drops_port and not plan.external.urls and "upload" not in plan.public_urls:
+        # A port would be dropped (H22). Nobody outside of this run has to find the way.
+        scheme = "https" if plan.tls else "http"
+        plan = replace(plan, public_urls={**plan.public_urls, "upload": f"{scheme}://upload.test"})
     with ExitStack() as ending:
         bound = listeners()
         for listener in bound.values():
@@ -62,11 +69,21 @@ def play_on_loopback(
     return run.ended()
 
 
+def _with_target(setting: DeployedSetting, known: TargetSetting) -> DeployedSetting:
+    """The setting, its first target by the id and slug of the one that a real upload service has, if one is known."""
+    first, *others = setting.targets
+    if known.id is None:
+        return setting
+    return replace(setting, targets=(replace(first, id=known.id, slug=known.slug), *others))
+
+
 @asynccontextmanager
 async def _opened(plan: Plan, listeners: Mapping[str, socket.socket], storage: Path) -> AsyncIterator[Testbed]:
     async with AsyncExitStack() as ending:
         if plan.external.broker is not None:
-            await ending.enter_async_context(borrowed(external_connector(plan.external), messages()))
+            await ending.enter_async_context(
+                borrowed(external_connector(plan.external), contract(plan.setting.profile).messages)
+            )
         landscape = await ending.enter_async_context(open_landscape(plan, listeners, storage))
         yield landscape.testbed
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from phrasim.edge.faults import Fault
-from phrasim.testbed import Mode
+from phrasim.testbed import Mode, ProfileName
+from phrasim.testbed.deployed_setting import DeployedSetting
+from phrasim.testbed.setting import BrokerVersion
 
 Account = Literal["publisher", "administrator", "client", "nobody"]
 WireName = Literal["in-process", "loopback"]
@@ -33,27 +35,37 @@ class Given:
     upload_size_max: int | None
     retention: float | None
     notification_fields: tuple[str, ...] | None
+    broker_version: BrokerVersion | None
+    deployed: DeployedSetting
+
+
+Scheme = Literal["Bearer", "AssetToken", "OAuth", "ApiKey"]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBearer:
-    """A caller with the token that an expression gives, under `Bearer` or `AssetToken`."""
+    """A caller with the token that an expression gives, under that scheme."""
 
-    scheme: Literal["Bearer", "AssetToken"]
+    scheme: Scheme
     expression: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A step that calls an operation as the user's client."""
+    """A step that calls an operation as the user's client; `content` is a media type and the text of a body."""
 
     step_id: str
     operation_id: str
     for_each_file: bool
     caller: Account | TokenBearer
     parameters: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    url: str | None
+    form: Mapping[str, str] | None
     body: Any
     has_body: bool
+    content: tuple[str, str] | None
     outputs: Mapping[str, str]
     conditions: tuple[str, ...]
 
@@ -90,8 +102,10 @@ class Expect:
     sequence: Mapping[str, tuple[str, ...]] | None
     records: Literal["one for each file, same bytes", "none"] | None
     commits: Mapping[str, int]
-    executions: int | None
+    executions: int | Mapping[str, int] | None
     queues: Mapping[str, int]
+    counts: Mapping[str, int]
+    notes: Mapping[str, int]
     refusals: Mapping[str, tuple[int, ...]]
 
 
@@ -104,7 +118,7 @@ class Scenario:
     file: str
     text: str
     document: str | None
-    profile: str
+    profile: ProfileName
     wires: tuple[WireName, ...]
     why: str | None
     mode: Mode

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
-from phrasim.documents import operations
+from phrasim.documents import contract
 from phrasim.edge.faults import SENDER_EFFECTS, Fault
 from phrasim.journal.events import Participant
 from phrasim.scenario.model import Account, Call, Given, Scenario, WaitFor, WireName
@@ -33,12 +33,13 @@ def unplayable(scenario: Scenario, wire: WireName, external: AbstractSet[Partici
         if owner in external and _given(scenario.given, name):
             return f"it sets {_key(name)} of {owner}, which is external"
     for fault in scenario.faults:
-        if _struck_at(fault) & external:
-            struck = " and ".join(sorted(_struck_at(fault) & external))
+        struck_at = _struck_at(fault, scenario)
+        if struck_at & external:
+            struck = " and ".join(sorted(struck_at & external))
             return f"its fault {fault.effect!r} of {fault.operation_id} strikes at {struck}, which is external"
     for step in scenario.steps:
         if isinstance(step, WaitFor):
-            operation = operations()[step.operation_id]
+            operation = contract(scenario.profile).operations[step.operation_id]
             ends = {operation.participant, operation.caller}
             if ends <= external:
                 return f"it waits for {step.operation_id}, of which nobody here sees anything"
@@ -58,9 +59,9 @@ def accounts_needed(scenarios: Iterable[Scenario]) -> dict[str, str]:
     return needed
 
 
-def _struck_at(fault: Fault) -> AbstractSet[str]:
+def _struck_at(fault: Fault, scenario: Scenario) -> AbstractSet[str]:
     """Whose edge a fault strikes at."""
-    operation = operations()[fault.operation_id]
+    operation = contract(scenario.profile).operations[fault.operation_id]
     at = operation.caller if isinstance(fault.effect, SENDER_EFFECTS) else operation.participant
     return frozenset({at} if at else ())
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phrasim.documents import DocumentError, Location, messages, operations, scenarios_folder
+from phrasim.documents import Contract, DocumentError, Location, contract, scenarios_folder
 from phrasim.documents.nearest import nearest
 from phrasim.documents.placed import Problems
 from phrasim.documents.quantity import made_size_problem, seconds
@@ -18,12 +18,20 @@ from phrasim.documents.violations import reworded
 from phrasim.edge.fault_reading import fault_problem
 from phrasim.journal.sequence import label_key
 from phrasim.scenario.document import drawn_section
-from phrasim.scenario.expression import ExpressionError, check_condition, check_expression, expressions_in
+from phrasim.scenario.expression import ExpressionError, check_condition, check_expression, expressions_in, given_names
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
 
 _KINDS = ("operationId", "waitFor", "wait")
+_OF_PROFILE: Mapping[str, Mapping[str, str]] = {
+    "given": {
+        **dict.fromkeys(("uploadSizeMax", "notificationFields"), "documented"),
+        **dict.fromkeys(("targets", "limits", "grace", "urlLifetime", "embedAssets", "phraseanet"), "deployed"),
+    },
+    "expect": {"counts": "deployed"},
+}
+"""The keys that have a meaning in one profile only, by the part of the scenario that they stand in."""
 _DAYS_MAX = 100
 """Days that a scenario may wait in all: for so long protocol time is exact (see `phrasim.clock`)."""
 
@@ -74,7 +82,10 @@ class ScenarioProblems(Problems):
         """What a JSON Schema says badly: one kind for each step, one effect for each fault, names that exist."""
         if self.problems:
             return
+        documents = contract(value.get("profile", "documented"))
+        self._profile(value, documents)
         for index, fault in enumerate(value.get("faults", ())):
+            self._operation(("faults", index, "operationId"), fault["operationId"], documents)
             problem = fault_problem(fault)
             if problem is not None:
                 self.add(("faults", index, *problem.pointer.split("/")[1:]), problem.message)
@@ -86,14 +97,19 @@ class ScenarioProblems(Problems):
         self._times(value)
         earlier: dict[str, list[str]] = {}
         for index, step in enumerate(value["steps"]):
-            self._step(index, step, earlier)
+            self._step(index, step, earlier, documents)
             earlier[step["stepId"]] = list(step.get("outputs", ()))
         if "sequence" in value["expect"] and "document" not in value:
             self.add(("expect", "sequence"), "a sequence can be expected only of a scenario that names its document")
-        queues = [channel.queue for channel in messages().channels.values()]
-        for name in value["expect"].get("queues", ()):
+        queues = [channel.queue for channel in documents.messages.channels.values()]
+        executions = value["expect"].get("executions")
+        named = executions if isinstance(executions, Mapping) else {}
+        for name in (*value["expect"].get("queues", ()), *named):
             if name not in queues:
-                self.add(("expect", "queues", name), f"the broker has no queue {name!r}; {nearest(name, queues)}")
+                self.add(
+                    ("expect", "executions" if name in named else "queues", name),
+                    f"the broker has no queue {name!r}; {nearest(name, queues)}",
+                )
 
     def hold_to_document(self, value: Any, folder: Path) -> None:
         """The section that the scenario names is there, and so are the arrows that its expectation names."""
@@ -133,7 +149,7 @@ class ScenarioProblems(Problems):
                 ("given", "pollInterval"), "given.pollInterval: no time would ever pass between two polls; 1 s does"
             )
 
-    def _step(self, index: int, step: Mapping[str, Any], earlier: Mapping[str, list[str]]) -> None:
+    def _step(self, index: int, step: Mapping[str, Any], earlier: Mapping[str, list[str]], documents: Contract) -> None:
         at = ("steps", index)
         kinds = [kind for kind in _KINDS if kind in step]
         if len(kinds) != 1:
@@ -143,7 +159,10 @@ class ScenarioProblems(Problems):
         if step["stepId"] in earlier:
             self.add((*at, "stepId"), f"there is a step {step['stepId']!r} already; a stepId names one step")
         allowed = {
-            "operationId": ("forEach", "as", "parameters", "file", "body", "outputs", "successCriteria"),
+            "operationId": (
+                *("forEach", "as", "parameters", "query", "headers", "url", "file", "form", "body", "content"),
+                *("outputs", "successCriteria"),
+            ),
             "waitFor": ("outputs",),
             "wait": (),
         }[kinds[0]]
@@ -152,12 +171,39 @@ class ScenarioProblems(Problems):
                 self.add((*at, key), f"{key!r} has no meaning in a step with {kinds[0]!r}")
         if ("file" in step) != ("forEach" in step):
             self.add(at, "a step that sends a file says both: forEach: $given.files, and file: $each")
-        if kinds == ["operationId"]:
-            self._parameters(at, step)
-        self._expressions(at, step, earlier)
+        bodies = [key for key in ("body", "content", "form") if key in step]
+        if len(bodies) > 1 or ("file" in step and bodies not in ([], ["form"])):
+            self.add(
+                at,
+                f"a step sends one body; this one has {' and '.join((*(['file'] if 'file' in step else []), *bodies))}",
+            )
+        if kinds == ["operationId"] and self._operation((*at, "operationId"), step["operationId"], documents):
+            self._parameters(at, step, documents)
+        if kinds == ["waitFor"]:
+            self._operation((*at, "waitFor", "operationId"), step["waitFor"]["operationId"], documents)
+        self._expressions(at, step, earlier, documents.name)
 
-    def _parameters(self, at: Location, step: Mapping[str, Any]) -> None:
-        path = operations()[step["operationId"]].path
+    def _profile(self, value: Mapping[str, Any], documents: Contract) -> None:
+        """Keys that mean nothing in the scenario's profile."""
+        for part, keys in _OF_PROFILE.items():
+            for key in value.get(part, ()):
+                if keys.get(key, documents.name) != documents.name:
+                    self.add((part, key), f"{part}.{key}: this has a meaning in the profile {keys[key]} only")
+        for name in value["expect"].get("refusals", ()):
+            self._operation(("expect", "refusals", name), name, documents)
+
+    def _operation(self, at: Location, operation_id: str, documents: Contract) -> bool:
+        """Whether the scenario's profile has that operation."""
+        if operation_id in documents.operations:
+            return True
+        said = f"the profile {documents.name} has no operation {operation_id!r}"
+        self.add(at, f"{said}; {nearest(operation_id, documents.operations)}")
+        return False
+
+    def _parameters(self, at: Location, step: Mapping[str, Any], documents: Contract) -> None:
+        path = documents.operations[step["operationId"]].path
+        if "url" in step:
+            return
         wanted, found = re.findall(r"\{(\w+)\}", path), list(step.get("parameters", ()))
         if sorted(wanted) != sorted(found):
             self.add(
@@ -166,16 +212,18 @@ class ScenarioProblems(Problems):
                 f"found {', '.join(found) or 'none'}",
             )
 
-    def _expressions(self, at: Location, step: Mapping[str, Any], earlier: Mapping[str, list[str]]) -> None:
-        for key in ("as", "parameters", "body", "outputs"):
+    def _expressions(
+        self, at: Location, step: Mapping[str, Any], earlier: Mapping[str, list[str]], profile: str
+    ) -> None:
+        for key in ("as", "parameters", "query", "headers", "url", "form", "body", "outputs"):
             for expression in expressions_in(step.get(key)):
                 try:
-                    check_expression(expression, earlier, answered=key == "outputs")
+                    check_expression(expression, earlier, given_names(profile), answered=key == "outputs")
                 except ExpressionError as error:
                     self.add((*at, key), str(error))
         for index, criterion in enumerate(step.get("successCriteria", ())):
             try:
-                check_condition(criterion["condition"], earlier)
+                check_condition(criterion["condition"], earlier, given_names(profile))
             except ExpressionError as error:
                 self.add((*at, "successCriteria", index), str(error))
 

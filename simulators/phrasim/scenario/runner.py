@@ -12,11 +12,10 @@ import httpx
 from phrasim import __version__
 from phrasim.broker.client import BrokerError, Depth
 from phrasim.clock import SimulationError, run_simulated
-from phrasim.documents import operations, scenarios_folder
+from phrasim.documents import Contract, scenarios_folder
 from phrasim.journal.events import Event, Header, Participant
 from phrasim.journal.sequence import bears
 from phrasim.journal.sightings import json_of, path_of
-from phrasim.profile import PROFILES
 from phrasim.scenario.checks import judge
 from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
 from phrasim.scenario.exchanges import Exchange, Exchanges
@@ -24,7 +23,7 @@ from phrasim.scenario.expression import ExchangeValues, ExpressionError, Values
 from phrasim.scenario.files import RunFile, scenario_files
 from phrasim.scenario.last_seen import last_seen
 from phrasim.scenario.model import Call, Scenario, Step, TokenBearer, Wait, WaitFor, WireName
-from phrasim.scenario.user import StepFailed, User
+from phrasim.scenario.user import Asked, StepFailed, User
 from phrasim.testbed import Setting, Testbed, open_testbed
 
 SETTLE_SECONDS = 0.001
@@ -74,7 +73,7 @@ def setting_of(scenario: Scenario, seed: int) -> Setting:
     """The testbed that a scenario asks for."""
     given, default = scenario.given, Setting()
     return Setting(
-        profile=PROFILES[scenario.profile],
+        profile=scenario.profile,
         seed=seed,
         mode=scenario.mode,
         publisher_email=given.publisher_email or default.publisher_email,
@@ -84,6 +83,8 @@ def setting_of(scenario: Scenario, seed: int) -> Setting:
         upload_size_max=given.upload_size_max,
         retention=given.retention,
         notification_fields=given.notification_fields or default.notification_fields,
+        broker_version=given.broker_version or default.broker_version,
+        deployed=given.deployed,
         faults=scenario.faults,
     )
 
@@ -185,11 +186,17 @@ class Run:
         parameters = {name: str(values.resolved(value)) for name, value in step.parameters.items()}
         response, exchange = await user.call(
             step.operation_id,
-            parameters=parameters,
-            headers=headers,
-            json=values.resolved(step.body),
-            has_json=step.has_body,
-            file=file,
+            Asked(
+                parameters=parameters,
+                query=values.resolved(step.query),
+                headers={**headers, **values.resolved(step.headers)},
+                url=None if step.url is None else str(values.resolved(step.url)),
+                json=values.resolved(step.body),
+                has_json=step.has_body,
+                form=values.resolved(step.form),
+                content=step.content,
+                file=file,
+            ),
         )
         about = step.operation_id if file is None else f"{step.operation_id} of {file.name!r}"
         if not step.conditions and not response.is_success:
@@ -214,7 +221,7 @@ class Run:
                 f"waited {step.within:g} s for {step.operation_id} to be answered with 2xx "
                 f"{'once' if step.occurrence == 1 else f'{step.occurrence} times'}; it was {met} times"
             ) from None
-        exchange = _values_of(found)
+        exchange = _values_of(found, testbed.network.contract)
         self._outputs[step.step_id] = {
             name: values.lookup(expression, exchange) for name, expression in step.outputs.items()
         }
@@ -251,16 +258,17 @@ def _given_values(testbed: Testbed) -> dict[str, str]:
         "publisher.password": publisher.password,
         "frontEnd.id": front_end.id,
         "frontEnd.secret": front_end.secret,
+        **testbed.stage.given,
     }
 
 
-def _values_of(exchange: Exchange) -> ExchangeValues:
+def _values_of(exchange: Exchange, contract: Contract) -> ExchangeValues:
     request, response = exchange.request, exchange.response
     assert response is not None, "only exchanges that ended are waited for"
     assert request.operation_id is not None, "they are waited for by their operation"
     return ExchangeValues(
         status=response.status,
-        request_path=bears(operations()[request.operation_id].path, path_of(request)) or {},
+        request_path=bears(contract.operations[request.operation_id].path, path_of(request)) or {},
         request_body=json_of(request),
         response_headers=dict(response.headers),
         response_body=json_of(response),

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -17,6 +18,24 @@ from phrasim.testbed import Testbed
 
 IN_MEMORY_BYTES_MAX = 64 * 1024
 """Bytes of a file that are sent from memory; a longer one streams from its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call sends: a JSON value, a form, a `content` of any media type, a file with a form's fields, or nothing.
+
+    `url` is called in the place of the operation's own path.
+    """
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    json: Any = None
+    has_json: bool = False
+    form: Mapping[str, str] | None = None
+    content: tuple[str, str] | None = None
+    file: RunFile | None = None
 
 
 class StepFailed(Exception):
@@ -43,33 +62,35 @@ class User:
     async def call(
         self,
         operation_id: str,
-        *,
-        parameters: Mapping[str, str],
-        headers: Mapping[str, str],
-        json: Any = None,
-        has_json: bool = False,
-        file: RunFile | None = None,
+        asked: "Asked",
     ) -> tuple[httpx.Response, ExchangeValues]:
         """Call an operation; the body of the answer is kept if it is JSON, and only counted otherwise."""
-        operation = next(
-            specification.operations[operation_id]
-            for specification in map(self._testbed.setting.profile.specification, ("upload", "phraseanet", "auth"))
-            if operation_id in specification.operations
-        )
+        operation = self._testbed.network.contract.operations[operation_id]
         client = self._client_of(operation.participant)
-        path = re.sub(r"\{(\w+)\}", lambda match: quote(parameters[match[1]], safe=""), operation.path)
-        request = client.build_request(operation.method, path, headers=dict(headers), json=json if has_json else None)
-        if file is not None:
-            request = self._upload(client, operation.method, path, headers, file)
+        path = re.sub(r"\{(\w+)\}", lambda match: quote(asked.parameters[match[1]], safe=""), operation.path)
+        if asked.query:
+            path = f"{path}?{urlencode(asked.query)}"
+        request = self._request(client, operation.method, asked.url or path, asked)
         response = await client.send(request, stream=True)
         body = await _kept(response)
         return response, ExchangeValues(
             status=response.status_code,
-            request_path=parameters,
-            request_body=json,
+            request_path=asked.parameters,
+            request_body=asked.json,
             response_headers=response.headers,
             response_body=body,
         )
+
+    def _request(self, client: httpx.AsyncClient, method: str, url: str, asked: "Asked") -> httpx.Request:
+        headers = dict(asked.headers)
+        if asked.file is not None:
+            return self._upload(client, method, url, headers, asked.file, asked.form or {})
+        if asked.content is not None:
+            headers["content-type"], text = asked.content
+            return client.build_request(method, url, headers=headers, content=text.encode())
+        if asked.form is not None:
+            return client.build_request(method, url, headers=headers, data=dict(asked.form))
+        return client.build_request(method, url, headers=headers, json=asked.json if asked.has_json else None)
 
     def _client_of(self, participant: str) -> httpx.AsyncClient:
         named: Participant = msgspec.convert(participant, Participant)
@@ -91,19 +112,34 @@ class User:
                 "username": user.email,
                 "password": user.password,
             }
-        response, values = await self.call("issueToken", parameters={}, headers={}, json=fields, has_json=True)
+        stage, operation = self._testbed.stage, self._testbed.network.contract.operations["issueToken"]
+        if account == "client" and stage.client_scope is not None:
+            fields["scope"] = stage.client_scope
+        takes_json = "application/json" in operation.request_media_types
+        said = Asked(json=fields, has_json=True) if takes_json else Asked(form=fields)
+        response, values = await self.call("issueToken", replace(said, parameters=stage.log_in_parameters))
         if response.status_code != 200:
             raise StepFailed(f"logging in as the {account}: Auth answered {response.status_code}, not 200")
         token: str = values.lookup("$response.body#/access_token")
         return token
 
     def _upload(
-        self, client: httpx.AsyncClient, method: str, path: str, headers: Mapping[str, str], file: RunFile
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        file: RunFile,
+        fields: Mapping[str, str],
     ) -> httpx.Request:
-        """A multipart request with the file in its part `file`, streamed if it is large."""
+        """A multipart request with the fields, then the file in its part `file`; streamed if it is large."""
         boundary = f"phrasim-{self._chance.getrandbits(128):032x}"
+        before = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        )
         head = (
-            f"--{boundary}\r\n"
+            f"{before}--{boundary}\r\n"
             f'Content-Disposition: form-data; name="file"; filename="{_quoted(file.name)}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()

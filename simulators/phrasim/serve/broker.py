@@ -14,7 +14,6 @@ from phrasim.broker.amqp.url import BrokerUrl
 from phrasim.broker.client import AnyBroker, BrokerError
 from phrasim.broker.local import LocalBroker
 from phrasim.broker.record import BrokerRecord
-from phrasim.documents import messages
 from phrasim.journal.events import Participant
 from phrasim.serve.external import External, Preflight
 from phrasim.serve.sockets import url_of
@@ -78,9 +77,10 @@ class BrokerSide:
 
     def begin(self) -> AnyBroker:
         """An empty broker in the place of the one before, whose clients are sent away; a real one stays as it is."""
-        record = BrokerRecord(self._network.edges["broker"], messages())
+        messages = self._network.contract.messages
+        record = BrokerRecord(self._network.edges["broker"], messages)
         if self._external.broker is not None:
-            return ExternalBroker(external_connector(self._external), record, messages())
+            return ExternalBroker(external_connector(self._external), record, messages)
         core = new_broker(self._setting, self._network, self._vhost)
         if self._server is None:
             return LocalBroker(core, record, self._network.clock)

@@ -15,8 +15,7 @@ from phrasim.edge.fault_reading import fault_of, fault_problem
 from phrasim.journal.events import Event
 from phrasim.journal.lines import LineWriter
 from phrasim.journal.recorder import EventsForgotten
-from phrasim.phraseanet.documented.poller import PollFailed
-from phrasim.profile import PROFILES
+from phrasim.phraseanet.poll_failed import PollFailed
 from phrasim.serve.landscape import Landscape, LandscapeEnded
 from phrasim.serve.landscapes import Landscapes, LandscapesFull
 from phrasim.serve.same_site import SameSite
@@ -119,8 +118,7 @@ class ControlRoutes:
         except (SeedDataError, SeedError) as error:
             raise Refusal(400, str(error)) from error
         commits = [
-            {"id": commit.id, "token": commit.token, "assets": [asset.id for asset in commit.assets]}
-            for commit in added.commits
+            {"id": commit.id, "token": commit.token, "assets": list(commit.asset_ids)} for commit in added.commits
         ]
         return json_answer({"users": added.users, "clients": added.clients, "commits": commits})
 
@@ -183,7 +181,7 @@ class LandscapeRoutes:
         setting = replace(
             setting,
             mode=asked.get("mode", setting.mode),
-            profile=PROFILES[asked.get("profile", setting.profile.name)],
+            profile=asked.get("profile", setting.profile),
             poll_interval=setting.poll_interval if interval is None else interval,
         )
         try:

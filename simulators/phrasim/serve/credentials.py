@@ -16,7 +16,7 @@ from phrasim.documents.nearest import nearest
 FILE_NAME = "phrasim.toml"
 """The file of the working directory in which credentials may be written."""
 _FILE_BYTES_MAX = 64 * 1024
-"""Bytes that the file may have; nine credentials need some five hundred."""
+"""Bytes that the file may have; eleven of them need some six hundred."""
 _EXAMPLE = "publisher.email=somebody@example.org"
 
 
@@ -41,6 +41,9 @@ class Credentials:
     front_end_id: str | None = None
     front_end_secret: str | None = None
     phraseanet_token: str | None = None
+    target_id: str | None = None
+    """The target of a real upload service of the deployed profile; no secret."""
+    target_slug: str | None = None
 
     def __repr__(self) -> str:
         """Which are given; never what they are."""

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp
 
 from phrasim.auth.accounts import Client, User
 from phrasim.clock import Clock
+from phrasim.documents import contract
 from phrasim.journal.events import Participant
 from phrasim.journal.recorder import JOURNAL_EVENTS_MAX
-from phrasim.phraseanet.documented.poller import PollFailed
+from phrasim.phraseanet.poll_failed import PollFailed
 from phrasim.serve.broker import GUEST, BrokerSide, Login
 from phrasim.serve.entrance import BegunAnew, Entrance
 from phrasim.serve.external import External
@@ -36,14 +37,16 @@ from phrasim.testbed import (
     Setting,
     Spawn,
     Testbed,
-    accounts_of,
+    new_stage,
+    registered,
     spawning,
     unguessable,
 )
 from phrasim.testbed.accounts import new_client, new_user
 from phrasim.testbed.network import Chance, real_ones
+from phrasim.testbed.profiles import profile_of
 from phrasim.testbed.seeding import SeedError, hold_to_landscape, seed_commits
-from phrasim.upload.documented.state import Commit
+from phrasim.testbed.services import HeldCommit
 
 CONTROL = "control"
 """What the control port is called beside those of the participants."""
@@ -109,7 +112,7 @@ class Added:
 
     users: list[dict[str, Any]]
     clients: list[dict[str, Any]]
-    commits: tuple[Commit, ...]
+    commits: tuple[HeldCommit, ...]
 
 
 class LandscapeEnded(Exception):
@@ -135,13 +138,11 @@ class Landscape:
         correlation = self.network.edges["user"].tracer.correlation
         self._entrance = Entrance(lambda traceparent: correlation.bears(traceparent) is not None)
         self._control_entrance = Entrance(lambda _traceparent: False)
-        self.accounts = plan.accounts or accounts_of(plan.setting, plan.seed, plan.chance("accounts"))
-        token = plan.chance("tokens").randbytes
-        given = {user.email: user.token for user in plan.seed.users}
-        self.tokens = {user.id: given.get(user.email) or token(32).hex() for user in self.accounts.users}
+        self.accounts = plan.accounts or registered(plan.setting, plan.seed, self.network)
+        self._stage = new_stage(plan.setting, self.network, self.accounts)
+        given = {user.email: user.token for user in plan.seed.users if user.token is not None}
+        self.tokens = {user.id: given[user.email] for user in self.accounts.users if user.email in given}
         """An access token of each user, by the user's id; it stays the same when the landscape begins anew."""
-        self.phraseanet_token = token(16).hex()
-        """What an upload service may present to Phraseanet; in the documented profile nobody is asked for it (A4)."""
         self._servers = {
             name: HttpServer(
                 (self._control_entrance if name == CONTROL else self._entrance).at(name),
@@ -212,12 +213,13 @@ class Landscape:
         async with self._changing:
             self._hold_added(seed)
             chance = self.plan.chance("accounts")
-            users = [(new_user(one, chance), one.token) for one in seed.users]
+            roles = profile_of(self.plan.setting.profile).roles
+            users = [(new_user(one, roles, chance), one.token) for one in seed.users]
             clients = tuple(new_client(one, chance) for one in seed.clients)
             issued = {}
             for user, token in users:
                 self.testbed.auth.add_user(user)
-                issued[user.id] = self.testbed.auth.issue(self.accounts.front_end, user, (), token).value
+                issued[user.id] = self.testbed.auth.user_token(user, token)
             for client in clients:
                 self.testbed.auth.add_client(client)
                 self._client_ids.add(client.id)
@@ -232,7 +234,7 @@ class Landscape:
         """Let Phraseanet poll at once; how many commits were new. Raises `PollFailed`."""
         try:
             async with self._entrance.under_way():
-                return await self.testbed.poller.poll()
+                return await self.testbed.services.poll()
         except BegunAnew as error:
             raise PollFailed(str(error)) from error
 
@@ -255,9 +257,14 @@ class Landscape:
         auth_is_played = "auth" in self.network.played
         phraseanet = self._described("phraseanet")
         if phraseanet is not None:
-            phraseanet["token"] = self.phraseanet_token if "phraseanet" in self.network.played else None
+            phraseanet["token"] = self._stage.phraseanet_token if "phraseanet" in self.network.played else None
+        upload = self._described("upload")
+        if upload is not None and self._stage.targets is not None:
+            upload["targets"] = (
+                [dict(target) for target in self._stage.targets] if "upload" in self.network.played else []
+            )
         return {
-            "upload": self._described("upload"),
+            "upload": upload,
             "phraseanet": phraseanet,
             "auth": self._described("auth"),
             "control": None if self.control_url is None else {"url": self.control_url},
@@ -284,7 +291,7 @@ class Landscape:
         )
         loop = asyncio.get_running_loop()
         return Network(
-            plan.setting.profile,
+            contract(plan.setting.profile),
             plan.setting.faults,
             addressing,
             clock=Clock(loop, datetime.now(UTC)),
@@ -296,11 +303,11 @@ class Landscape:
         self._beginnings += 1
         folder = self._storage / str(self._beginnings)
         broker = self._broker.begin()
-        return Testbed(self.plan.setting, self.network, self.accounts, folder, self._spawn.anew(), broker)
+        return Testbed(self.plan.setting, self.network, self.accounts, self._stage, folder, self._spawn.anew(), broker)
 
     async def _begin(self) -> None:
         for user in self.accounts.users:
-            self.testbed.auth.issue(self.accounts.front_end, user, (), self.tokens[user.id])
+            self.tokens[user.id] = self.testbed.auth.user_token(user, self.tokens.get(user.id))
         try:
             seed_commits(self.testbed, self.plan.seed.commits)
             await self.testbed.start()
@@ -321,8 +328,6 @@ class Landscape:
         for user in seed.users:
             if user.id is not None and auth.user(user.id) is not None:
                 raise SeedError(f"users: there is a user with the id {user.id!r} already")
-            if user.token is not None and auth.token(user.token) is not None:
-                raise SeedError(f"users: the token of {user.email!r} is somebody's already; write another")
         for client in seed.clients:
             if client.client_id in self._client_ids:
                 raise SeedError(f"clients: there is a client {client.client_id!r} already")

@@ -21,7 +21,7 @@ async def state_of(landscape: Landscape) -> dict[str, Any]:
         queues = {}
     return {
         "mode": testbed.setting.mode,
-        "profile": testbed.setting.profile.name,
+        "profile": testbed.setting.profile,
         "time": testbed.clock.now().isoformat(),
         "participants": {
             **{
@@ -44,6 +44,7 @@ async def state_of(landscape: Landscape) -> dict[str, Any]:
             }
             for record in testbed.phraseanet.records
         ],
+        "counts": dict(testbed.services.counts()),
         "queues": [
             {"name": name, "ready": depth.ready, "unacknowledged": depth.unacknowledged}
             for name, depth in queues.items()
@@ -84,7 +85,7 @@ def _upload(testbed: Testbed) -> dict[str, Any]:
                 "userId": commit.user_id,
                 "token": commit.token,
                 "formData": commit.form_data,
-                "assets": [asset.id for asset in commit.assets],
+                "assets": list(commit.asset_ids),
                 "acknowledged": commit.acknowledged,
                 "createdAt": commit.created_at.isoformat(),
             }

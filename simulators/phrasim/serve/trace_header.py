@@ -17,7 +17,7 @@ def trace_header(plan: Plan, *, show_tokens: bool = False) -> Header:
     return Header(
         version=__version__,
         wire="loopback",
-        profile=plan.setting.profile.name,
+        profile=plan.setting.profile,
         seed=NO_SEED,
         tokens="shown" if show_tokens else "redacted",
         scenario="",

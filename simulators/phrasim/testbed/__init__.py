@@ -1,12 +1,14 @@
 """The participants of a run, joined by a wire: in-process here, on real ports in `phrasim.serve`."""
 
-from phrasim.testbed.accounts import Accounts, accounts_of
+from phrasim.testbed.accounts import LIST_COMMITS, Accounts
 from phrasim.testbed.network import PLAYABLE, SERVICES, URLS, Addressing, Network, Role, seeded, unguessable
 from phrasim.testbed.seed import SeedData
-from phrasim.testbed.setting import Mode, Setting
-from phrasim.testbed.testbed import Spawn, Testbed, open_testbed, spawning
+from phrasim.testbed.setting import Mode, ProfileName, Setting
+from phrasim.testbed.spawn import Spawn, spawning
+from phrasim.testbed.testbed import Testbed, new_stage, open_testbed, registered
 
 __all__ = [
+    "LIST_COMMITS",
     "PLAYABLE",
     "SERVICES",
     "URLS",
@@ -14,13 +16,15 @@ __all__ = [
     "Addressing",
     "Mode",
     "Network",
+    "ProfileName",
     "Role",
     "SeedData",
     "Setting",
     "Spawn",
     "Testbed",
-    "accounts_of",
+    "new_stage",
     "open_testbed",
+    "registered",
     "seeded",
     "spawning",
     "unguessable",

@@ -9,6 +9,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from phrasim.clock import Clock
+from phrasim.documents import Contract
 from phrasim.edge.addresses import Addresses
 from phrasim.edge.context import Correlation
 from phrasim.edge.edge import Edge, Wire
@@ -16,7 +17,6 @@ from phrasim.edge.faults import Fault, Faults
 from phrasim.edge.transport import InProcessTransport
 from phrasim.journal.events import PARTICIPANTS, Participant
 from phrasim.journal.recorder import Journal
-from phrasim.profile import Profile
 
 SERVICES: tuple[Participant, ...] = ("upload", "phraseanet", "auth")
 """The participants that speak HTTP."""
@@ -65,7 +65,7 @@ class Addressing:
 
     `played` are those that phrasim plays, the broker among them, `external` the real ones; all others are absent.
     `urls` gives the base URL at which each service is called from here, `public_urls` the one that is told to others
-    where it is another. `transport` carries the requests.
+    where it is another. `transport` carries the requests. `reachable` tells whether others than phrasim can reach them.
     """
 
     urls: Mapping[Participant, str]
@@ -73,6 +73,7 @@ class Addressing:
     played: frozenset[Participant]
     external: tuple[Participant, ...] = ()
     public_urls: Mapping[Participant, str] = field(default_factory=dict)
+    reachable: bool = True
 
     def role(self, participant: Participant) -> Role:
         """What a participant is here."""
@@ -99,7 +100,7 @@ class InProcess:
         self._apps: dict[str, ASGIApp] = {}
         real = real_ones(external, ())
         played = frozenset(PLAYABLE).difference(real)
-        self.addressing = Addressing(URLS, InProcessTransport(self._apps), played, real)
+        self.addressing = Addressing(URLS, InProcessTransport(self._apps), played, real, reachable=False)
 
     def mount(self, apps: Mapping[Participant, ASGIApp]) -> None:
         """From now on these applications answer."""
@@ -111,7 +112,7 @@ class Network:
 
     def __init__(
         self,
-        profile: Profile,
+        contract: Contract,
         faults: Iterable[Fault],
         addressing: Addressing,
         *,
@@ -119,6 +120,7 @@ class Network:
         chance: Chance,
         events_max: int | None = None,
     ) -> None:
+        self.contract = contract
         self.clock = clock
         self.chance = chance
         self.addressing = addressing
@@ -132,14 +134,18 @@ class Network:
         wire = Wire(
             journal=self.journal,
             clock=clock,
-            profile=profile,
+            contract=contract,
             faults=self.faults,
             correlation=Correlation(),
-            addresses=Addresses(dict.fromkeys((name, url) for name, url in bases)),
+            addresses=Addresses(dict.fromkeys((name, url) for name, url in bases), self._file_store(contract)),
             transport=addressing.transport,
             played=self.played,
         )
         self.edges = {name: Edge(name, wire, chance(f"{name}/edge")) for name in PARTICIPANTS}
+
+    def _file_store(self, contract: Contract) -> Participant | None:
+        """Whose the URLs are that are nobody's, where an external upload service gives out those of its files."""
+        return "upload" if "upload" in self.external and "downloadFile" in contract.operations else None
 
     def client(self, participant: Participant, to: Participant, timeout: float | None = 30) -> httpx.AsyncClient:
         """A client of `participant` whose base is the URL of `to`."""

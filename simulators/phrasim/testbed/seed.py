@@ -8,14 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SeedUser:
-    """A user who is to be there; what is None is drawn. `token` is an access token that is theirs from the start."""
+    """A user who is to be there; what is None is drawn, and who has no `roles` is an ordinary one.
+
+    `token` is an access token that is theirs from the start.
+    """
 
     email: str
     id: str | None = None
     name: str | None = None
     password: str | None = None
     token: str | None = None
-    roles: tuple[str, ...] = ("ROLE_USER",)
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from phrasim.auth.accounts import User
 from phrasim.testbed.content import MadeContent, parts_of
 from phrasim.testbed.seed import SeedCommit, SeedData, SeedFile
+from phrasim.testbed.services import HeldCommit
 from phrasim.testbed.testbed import Testbed
-from phrasim.upload.documented.state import Commit
 from phrasim.upload.stored_file import StoredFile
 
 
@@ -25,6 +25,9 @@ def hold_to_landscape(testbed: Testbed, seed: SeedData) -> None:
     for one in seed.users:
         if one.email in taken:
             raise SeedError(f"users: there is a user {one.email!r} already")
+        problem = None if one.token is None else testbed.auth.token_problem(one.token)
+        if problem is not None:
+            raise SeedError(f"users: the token of {one.email!r} {problem}")
     known = taken | {user.email for user in seed.users}
     for commit in seed.commits:
         if commit.publisher not in known:
@@ -33,7 +36,7 @@ def hold_to_landscape(testbed: Testbed, seed: SeedData) -> None:
             )
 
 
-def seed_commits(testbed: Testbed, commits: Iterable[SeedCommit]) -> tuple[Commit, ...]:
+def seed_commits(testbed: Testbed, commits: Iterable[SeedCommit]) -> tuple[HeldCommit, ...]:
     """Make those commits, as their publishers would have; nobody is notified of them.
 
     Raises OSError where a file cannot be read.
@@ -41,8 +44,8 @@ def seed_commits(testbed: Testbed, commits: Iterable[SeedCommit]) -> tuple[Commi
     made = []
     for commit in commits:
         publisher = _user(testbed, commit.publisher)
-        assets = [testbed.upload.add_asset(publisher.id, file.name, _stored(testbed, file)).id for file in commit.files]
-        made.append(testbed.upload.commit(publisher.id, assets, dict(commit.form_data)))
+        files = [(file.name, _stored(testbed, file)) for file in commit.files]
+        made.append(testbed.services.add_commit(publisher.id, files, commit.form_data))
     return tuple(made)
 
 

@@ -1,11 +1,14 @@
 """What a testbed is made of, as a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from phrasim.edge.faults import Fault
-from phrasim.profile import DOCUMENTED, Profile
+from phrasim.testbed.deployed_setting import DeployedSetting
 from phrasim.upload.documented.outbound import ALL_FIELDS
+
+ProfileName = Literal["documented", "deployed"]
+"""Which contract is in force: the request-flow document's (PROTOCOL §1), or the deployed services' (§2 to §5)."""
 
 Mode = Literal["push", "pull", "both", "off"]
 """Who starts the hand-off: the upload service notifies, Phraseanet polls, both, or nobody (A21)."""
@@ -18,7 +21,7 @@ BrokerVersion = Literal["3", "4"]
 class Setting:
     """What a run is made of. Times are in seconds, sizes in bytes; None takes the profile's value or means no limit."""
 
-    profile: Profile = DOCUMENTED
+    profile: ProfileName = "documented"
     seed: int = 1
     mode: Mode = "push"
     publisher_email: str = "publisher@example.org"
@@ -27,9 +30,11 @@ class Setting:
     token_lifetime: int | None = None
     upload_size_max: int | None = None
     retention: float | None = None
-    """How long files are kept after the acknowledgement (A31); None keeps them for ever."""
+    """How long files are kept after the acknowledgement (A31), deployed: after the upload (§2.7); None is for ever."""
     notification_fields: tuple[str, ...] = ALL_FIELDS
     phraseanet_token: str | None = None
     """What the upload service shows Phraseanet, as `Authorization: OAuth <token>`; None shows nothing (A4)."""
     broker_version: BrokerVersion = "3"
     faults: tuple[Fault, ...] = ()
+    deployed: DeployedSetting = field(default_factory=DeployedSetting)
+    """What only the deployed services can be set to."""

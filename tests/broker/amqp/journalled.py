@@ -21,10 +21,9 @@ from phrasim.broker.core import Broker
 from phrasim.broker.local import LocalBroker
 from phrasim.broker.record import BrokerRecord
 from phrasim.clock import Clock
-from phrasim.documents import messages
+from phrasim.documents import contract
 from phrasim.journal.events import Participant
 from phrasim.testbed.network import InProcess, Network, seeded
-from phrasim.testbed.setting import Setting
 
 OWN = "phrasim"
 """The user that the simulated participants log in as; others are guest."""
@@ -33,7 +32,7 @@ OWN = "phrasim"
 def network(external: Iterable[Participant] = ()) -> Network:
     """Edges and a journal on the running loop; the same names and traces each time."""
     clock = Clock(asyncio.get_running_loop())
-    return Network(Setting().profile, (), InProcess(external).addressing, clock=clock, chance=seeded(7))
+    return Network(contract("documented"), (), InProcess(external).addressing, clock=clock, chance=seeded(7))
 
 
 def core_of(net: Network) -> Broker:
@@ -64,7 +63,7 @@ class Journalled:
     def begin(self) -> None:
         """An empty broker in the place of the one before."""
         self.core = core_of(self.network)
-        record = BrokerRecord(self.network.edges["broker"], messages())
+        record = BrokerRecord(self.network.edges["broker"], contract("documented").messages)
         self.server.replace({"/": self.core}, JournalObserver(record, self._participant, OWN))
         url = BrokerUrl("127.0.0.1", self.port, OWN, "own")
         self.broker = ServedBroker(self.core, record, connector(url, no_tls))
@@ -110,7 +109,7 @@ async def journalled(external: Iterable[Participant] = (), **settings: Any) -> A
 def local() -> tuple[LocalBroker, Network]:
     """The same broker without sockets."""
     net = network()
-    return LocalBroker(core_of(net), BrokerRecord(net.edges["broker"], messages()), net.clock), net
+    return LocalBroker(core_of(net), BrokerRecord(net.edges["broker"], contract("documented").messages), net.clock), net
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> Any:

@@ -21,7 +21,7 @@ from phrasim.broker.amqp.external import reached
 from phrasim.broker.amqp.url import BrokerUrl
 from phrasim.broker.client import BrokerClient, BrokerError, Incoming
 from phrasim.broker.record import BrokerRecord
-from phrasim.documents import messages
+from phrasim.documents import contract
 from phrasim.edge.context import handled
 from phrasim.journal.events import Lost, Noted, Received, Sent
 
@@ -284,7 +284,7 @@ def test_a_broker_that_never_answers_is_an_error_in_time(monkeypatch: Any) -> No
         net = network()
         with socket.create_server(("127.0.0.1", 0)) as silent:
             connect = connector(BrokerUrl("127.0.0.1", silent.getsockname()[1]), no_tls)
-            record = BrokerRecord(net.edges["broker"], messages())
+            record = BrokerRecord(net.edges["broker"], contract("documented").messages)
             client = AmqpClient(connect, net.edges["phraseanet"], record, is_played=True)
             for call in (client.declare_queue("q", {}), client.publish("e", "k", b"", {}), reached(connect)):
                 assert await refusal(call) == "the broker did not answer within 0.05 s"
@@ -314,7 +314,10 @@ def test_a_broker_that_is_not_there_is_an_error_each_time_and_no_message() -> No
             port = gone.getsockname()[1]
         connect = connector(BrokerUrl("127.0.0.1", port, password="secret"), no_tls)
         client = AmqpClient(
-            connect, net.edges["phraseanet"], BrokerRecord(net.edges["broker"], messages()), is_played=True
+            connect,
+            net.edges["phraseanet"],
+            BrokerRecord(net.edges["broker"], contract("documented").messages),
+            is_played=True,
         )
         for call in (client.declare_queue("q", {}), client.publish("e", "k", b"", {}), client.consume("q", 1)):
             said = await refusal(call)
@@ -422,7 +425,7 @@ def test_who_leaves_while_it_connects_leaves_no_connection_behind() -> None:
             await gone.wait()
             return connection
 
-        record = BrokerRecord(served.network.edges["broker"], messages())
+        record = BrokerRecord(served.network.edges["broker"], contract("documented").messages)
         client = AmqpClient(slow, served.network.edges["phraseanet"], record, is_played=True)
         calling = asyncio.ensure_future(client.declare_queue("q", {}))
         await connected.wait()

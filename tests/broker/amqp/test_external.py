@@ -24,15 +24,15 @@ from phrasim.broker.amqp.external import BrokerInUse, ExternalBroker, borrowed, 
 from phrasim.broker.amqp.url import BrokerUrl
 from phrasim.broker.client import BrokerError, Depth
 from phrasim.broker.record import BrokerRecord
-from phrasim.documents import Messages, messages
+from phrasim.documents import Messages, contract
 from phrasim.journal.events import Lost, Received, Sent
 from phrasim.phraseanet.documented.queue import IngestQueue
 from phrasim.phraseanet.documented.wire import Handover
 from phrasim.testbed.network import Network
 
-QUEUES = [channel.queue for channel in messages().channels.values()]
-EXCHANGES = list(dict.fromkeys(channel.exchange for channel in messages().channels.values()))
-MAIN = messages().channels["assetsIngest"]
+QUEUES = [channel.queue for channel in contract("documented").messages.channels.values()]
+EXCHANGES = list(dict.fromkeys(channel.exchange for channel in contract("documented").messages.channels.values()))
+MAIN = contract("documented").messages.channels["assetsIngest"]
 HANDOVER = Handover(publisher="publisher", assets=("a",), commit_id="c", token="t", base_url="https://upload.test")
 
 
@@ -74,9 +74,9 @@ async def external(
 ) -> AsyncIterator[tuple[ExternalBroker, IngestQueue, Network]]:
     """The real broker in a run, and Phraseanet's queue in it."""
     net = network(["broker"])
-    record = BrokerRecord(net.edges["broker"], known or messages())
-    broker = ExternalBroker(connect, record, known or messages())
-    queue = IngestQueue(broker.connect(net.edges["phraseanet"]), known or messages())
+    record = BrokerRecord(net.edges["broker"], known or contract("documented").messages)
+    broker = ExternalBroker(connect, record, known or contract("documented").messages)
+    queue = IngestQueue(broker.connect(net.edges["phraseanet"]), known or contract("documented").messages)
     try:
         yield broker, queue, net
     finally:
@@ -111,7 +111,7 @@ async def refusal(call: Awaitable[Any]) -> str:
 
 def test_what_a_run_has_made_is_gone_behind_it(connect: Connector) -> None:
     async def main() -> None:
-        async with borrowed(connect, messages()):
+        async with borrowed(connect, contract("documented").messages):
             async with external(connect) as (_, queue, _net):
                 await queue.declare()
                 await queue.put(HANDOVER)
@@ -126,7 +126,7 @@ def test_what_was_there_before_is_kept_and_emptied(connect: Connector) -> None:
         async with operating(connect) as operator:
             await operator.exchange_declare(MAIN.exchange, exchange_type="direct", durable=True)
             await operator.queue_declare(MAIN.queue, durable=True, arguments=dict(MAIN.queue_arguments))
-            async with borrowed(connect, messages()), external(connect) as (_, queue, _net):
+            async with borrowed(connect, contract("documented").messages), external(connect) as (_, queue, _net):
                 await queue.declare()
                 await queue.put(HANDOVER)
                 assert await count_in(operator, MAIN.queue) == 1
@@ -139,7 +139,7 @@ def test_what_was_there_before_is_kept_and_emptied(connect: Connector) -> None:
 def test_it_is_left_as_found_by_a_run_that_fails(connect: Connector) -> None:
     async def main() -> None:
         with pytest.raises(ZeroDivisionError):
-            async with borrowed(connect, messages()), external(connect) as (_, queue, _net):
+            async with borrowed(connect, contract("documented").messages), external(connect) as (_, queue, _net):
                 await queue.declare()
                 raise ZeroDivisionError
         assert await there_are(connect) == []
@@ -157,7 +157,7 @@ def test_queues_that_others_use_are_not_borrowed(connect: Connector, count: int,
             for _ in range(consumers):
                 await operator.basic_consume(QUEUES[-1], lambda _: None)
             with pytest.raises(BrokerInUse) as caught:
-                async with borrowed(connect, messages()):
+                async with borrowed(connect, contract("documented").messages):
                     raise AssertionError("it is in use")
             assert f"the queue {QUEUES[-1]!r} is in use (messages: {count}, consumers: {consumers}); " in str(
                 caught.value
@@ -172,7 +172,7 @@ def test_a_queue_that_another_connection_has_for_itself_is_not_borrowed(connect:
         async with operating(connect) as operator:
             await operator.queue_declare(MAIN.queue, exclusive=True)
             with pytest.raises(BrokerError, match="405 RESOURCE_LOCKED - cannot obtain exclusive access"):
-                async with borrowed(connect, messages()):
+                async with borrowed(connect, contract("documented").messages):
                     raise AssertionError("it is another's")
 
     run(main)
@@ -233,12 +233,12 @@ def test_a_delivery_of_a_strangers_message_names_no_publish(connect: Connector, 
 
 
 def test_rabbitmqs_count_of_rejections_is_the_number_of_executions(connect: Connector) -> None:
-    hurried = copy.copy(messages())
+    hurried = copy.copy(contract("documented").messages)
     hurried.channels = {
         name: replace(channel, queue_arguments={**channel.queue_arguments, "x-message-ttl": 10})
         if name == "assetsIngest_retry"
         else channel
-        for name, channel in messages().channels.items()
+        for name, channel in contract("documented").messages.channels.items()
     }
 
     async def main() -> None:
@@ -318,7 +318,7 @@ def test_a_broker_that_is_not_there_cannot_be_reached() -> None:
             port = gone.getsockname()[1]
         connect = connector(BrokerUrl("127.0.0.1", port, password="a-secret"), no_tls)
         with pytest.raises(BrokerError):
-            async with borrowed(connect, messages()):
+            async with borrowed(connect, contract("documented").messages):
                 raise AssertionError("there is nothing to borrow")
         return await refusal(reached(connect))
 

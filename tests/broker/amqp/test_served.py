@@ -16,11 +16,10 @@ from phrasim.broker.amqp.served import JournalObserver
 from phrasim.broker.message import Properties
 from phrasim.broker.record import BrokerRecord
 from phrasim.clock import Clock
-from phrasim.documents import messages
+from phrasim.documents import contract
 from phrasim.edge import context
 from phrasim.journal.events import Lost, Noted, Participant, Received, Sent
 from phrasim.testbed.network import InProcess, Network, seeded
-from phrasim.testbed.setting import Setting
 
 DEAD = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
 EVERYTHING: dict[str, Any] = {
@@ -55,9 +54,9 @@ class Watched:
 
     def __init__(self, landscape: Any, amqp: Any, loop: asyncio.AbstractEventLoop, external: Iterable[Any]) -> None:
         addressing = InProcess(external).addressing
-        self.network = Network(Setting().profile, (), addressing, clock=Clock(loop), chance=seeded(7))
+        self.network = Network(contract("documented"), (), addressing, clock=Clock(loop), chance=seeded(7))
         self.journal = self.network.journal
-        self.record = BrokerRecord(self.network.edges["broker"], messages())
+        self.record = BrokerRecord(self.network.edges["broker"], contract("documented").messages)
         settings = amqp.Settings(users={"guest": "guest", "phrasim": "own"})
         landscape.with_settings(settings, JournalObserver(self.record, self._participant, "phrasim"))
         self._landscape = landscape
@@ -143,7 +142,7 @@ def test_a_stranger_who_does_what_phraseanet_does_takes_part_in_the_same_operati
     wire = declare(watched.stranger(), "assetsIngest")
     wire.send(Basic.Consume(queue="assetsIngest", no_ack=True), channel=1)
     wire.send(amqp.message("assetsIngest", b"{}"))
-    channel = messages().channels["assetsIngest"]
+    channel = contract("documented").messages.channels["assetsIngest"]
     publish = watched.record.arrives("user", channel.exchange, channel.routing_key, Properties(), b"{}")
     assert publish.operation_id == "produceMessage"
     (delivery,) = [event.message for event in watched.journal.events if isinstance(event, Sent)]

@@ -18,9 +18,7 @@ from phrasim.broker.local import LocalBroker
 from phrasim.broker.message import Properties
 from phrasim.broker.record import BrokerRecord
 from phrasim.clock import Clock, run_simulated
-from phrasim.documents import Messages, specification
-from phrasim.documents.specification import installed_schemas
-from phrasim.documents.store import installed_store
+from phrasim.documents import contract, specification
 from phrasim.edge.faults import Fault
 from phrasim.journal.events import Noted, Publish, Request
 from phrasim.journal.events import Response as Answered
@@ -31,11 +29,10 @@ from phrasim.phraseanet.deployed.queues import QueueSettings, Topology
 from phrasim.phraseanet.deployed.state import Collection, OAuthToken, PhraseanetState, PullTarget, User
 from phrasim.phraseanet.deployed.uploader import Uploader
 from phrasim.phraseanet.deployed.workers import Workers
-from phrasim.profile import Profile
 from phrasim.testbed.broker import new_broker
 from phrasim.testbed.network import InProcess, Network, seeded
 from phrasim.testbed.setting import Setting
-from phrasim.testbed.testbed import Spawn, spawning
+from phrasim.testbed.spawn import Spawn, spawning
 
 ENQUEUE = "/api/v1/upload/enqueue/"
 TOKEN = "f87a1c3e5b7d9f0214365870a9cbed0f214700b7cd"
@@ -43,16 +40,8 @@ PUBLISHER = "d03fc9f6-3c6b-4428-8d6f-ba07c7c6e856"
 SUBMITTER = User(7, "submitter@example.org", may_modify=(1,))
 READER = User(8, "reader@example.org")
 TARGET = PullTarget("press", "https://upload.test/commits?target=press", "phraseanet", "secret")
-PROFILE = Profile(
-    name="deployed",
-    specifications={"upload": "deployed/upload.yaml", "phraseanet": "deployed/phraseanet.yaml"},
-    poll_interval=10,
-    executions_max=3,
-    notify_retries=(),
-    notify_timeout=30,
-    token_lifetime=3600,
-)
-MESSAGES = Messages(installed_store(), installed_schemas(), "deployed/messages.yaml")
+CONTRACT = contract("deployed")
+MESSAGES = CONTRACT.messages
 
 
 @dataclass
@@ -201,7 +190,7 @@ class Land:
         processes_max = options.pop("processes_max", 1)
         users = options.pop("users", (SUBMITTER, READER))
         self.clock = Clock(asyncio.get_running_loop())
-        network = Network(PROFILE, faults, wire.addressing, clock=self.clock, chance=seeded(1))
+        network = Network(CONTRACT, faults, wire.addressing, clock=self.clock, chance=seeded(1))
         self.network, self.journal = network, network.journal
         edge = network.edges["phraseanet"]
         core = new_broker(Setting(broker_version=broker_version), network)

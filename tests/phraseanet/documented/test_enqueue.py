@@ -111,7 +111,7 @@ def test_a_commit_that_the_broker_does_not_take_is_503_and_new_the_next_time(pla
         for _ in range(2):
             answer = await enqueue(bed, WITH_ID)
             assert (answer.status_code, "NO_ROUTE" in answer.json()["detail"]) == (503, True), answer.text
-        await bed._queue.declare()
+        await bed.services._queue.declare()
         assert (await enqueue(bed, WITH_ID)).status_code == 200
         assert len(produced(bed, act)) == 3
 

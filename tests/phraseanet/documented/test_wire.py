@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from phrasim.documents import messages
+from phrasim.documents import contract
 from phrasim.phraseanet.documented.wire import Handover, from_listing, from_message, from_notification, to_message
 
 PUBLISHER = "d03fc9f6-3c6b-4428-8d6f-ba07c7c6e856"
@@ -20,7 +20,7 @@ WHOLE = Handover(PUBLISHER, (ASSET, OTHER), "token", OTHER, "https://upload.test
 def test_element_0_may_name_the_publisher_in_three_ways(first: dict[str, str]) -> None:
     handover = from_message([first, {"id": ASSET}])
     assert handover == Handover(PUBLISHER, (ASSET,), None, None, None)
-    assert messages().message_violations("assetsIngest", [first, {"id": ASSET}]) == []
+    assert contract("documented").messages.message_violations("assetsIngest", [first, {"id": ASSET}]) == []
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_element_0_may_name_the_publisher_in_three_ways(first: dict[str, str]) -
 def test_a_message_keeps_all_that_is_known(handover: Handover) -> None:
     message = to_message(handover)
     assert from_message(message) == handover
-    assert messages().message_violations("assetsIngest", message) == []
+    assert contract("documented").messages.message_violations("assetsIngest", message) == []
 
 
 def test_what_is_not_known_is_left_out_of_the_message() -> None:

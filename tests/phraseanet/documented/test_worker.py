@@ -346,7 +346,7 @@ def test_a_commit_that_cannot_be_given_up_stays_in_the_queues(play: Any, act: An
         ids = await act.hand_over(bed, seconds=25)
         (note,) = act.seen(bed).noted("giving up failed")
         assert "NO_ROUTE" in note["reason"]
-        await bed._queue.declare()
+        await bed.services._queue.declare()
         await bed.clock.sleep(10)
         assert [record.asset_id for record in bed.phraseanet.records] == ids
 

@@ -19,7 +19,7 @@ from phrasim.documents import specification
 from phrasim.documents.specification import installed_schemas
 from phrasim.edge.outbound import http_client
 from phrasim.edge.transport import InProcessTransport
-from phrasim.testbed.testbed import spawning
+from phrasim.testbed.spawn import spawning
 from phrasim.upload.deployed.access import Principal
 from phrasim.upload.deployed.app import upload_app
 from phrasim.upload.deployed.outbound import Notifier

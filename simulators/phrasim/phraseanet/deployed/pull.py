@@ -1,6 +1,7 @@
 """Pull mode (§4.4): a message that goes round, and at each round asks the configured targets for new commits."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +14,9 @@ from phrasim.phraseanet.deployed.publisher import Publisher
 from phrasim.phraseanet.deployed.queues import ASSETS_INGEST, PULL_ASSETS
 from phrasim.phraseanet.deployed.state import PhraseanetState, PullTarget, WorkerDied
 from phrasim.phraseanet.deployed.uploader import RequestFailed, Uploader, shown
+from phrasim.phraseanet.poll_failed import PollFailed
 
 SCOPE = "commit:list"
-
-
-class PullFailed(Exception):
-    """A target did not give its list; the message says why."""
 
 
 class PullAssets:
@@ -33,21 +31,31 @@ class PullAssets:
         self._note = note
 
     async def work(self, _payload: dict[str, Any]) -> None:
-        """Ask one target after the other. The first that fails ends the round for those behind it (H24)."""
+        """One round, of whose failure nobody hears."""
+        with suppress(PollFailed):
+            await self.round()
+
+    async def round(self) -> int:
+        """Ask one target after the other; how many commits were handed on.
+
+        The first target that fails ends the round for those behind it (H24): it is noted, and `PollFailed` raised.
+        """
+        handed_on = 0
         for target in self._state.targets:
             try:
                 listing = await self._listing(target)
-            except (PullFailed, RequestFailed) as failed:
+            except (PollFailed, RequestFailed) as failed:
                 self._note("pull failed", target=target.name, reason=str(failed))
-                return
+                raise PollFailed(f"{target.name}: {failed}") from failed
             for commit in listing:
-                await self._enqueue(target, commit)
+                handed_on += await self._enqueue(target, commit)
+        return handed_on
 
-    async def _enqueue(self, target: PullTarget, commit: Any) -> None:
+    async def _enqueue(self, target: PullTarget, commit: Any) -> bool:
         """Hand a commit on that is neither acknowledged nor, as far as the job rows tell, at work (H8, H9)."""
         try:
             if commit["acknowledged"] or self._state.jobs.is_running(commit["id"]):
-                return
+                return False
             payload = {
                 "assets": [_without_path(item) for item in commit["assets"]],
                 "publisher": commit["userId"],
@@ -60,6 +68,7 @@ class PullAssets:
         except (KeyError, TypeError) as error:
             raise WorkerDied(f"a commit of {target.name} cannot be read: {type(error).__name__}: {error}") from error
         await self._publisher.publish(ASSETS_INGEST, payload)
+        return True
 
     async def _listing(self, target: PullTarget) -> list[Any]:
         """The first page, and no other. Without a token, or after a 401 to one, a new one is asked for, once."""
@@ -71,7 +80,7 @@ class PullAssets:
         if answer.status_code == 401 and had_token:
             answer = await self._uploader.commits(address, await self._new_token(target))
         if answer.status_code != 200:
-            raise PullFailed(f"{shown('GET', address)} was answered {answer.status_code}")
+            raise PollFailed(f"{shown('GET', address)} was answered {answer.status_code}")
         members = _json(answer).get("hydra:member")
         return members if isinstance(members, list) else []
 
@@ -85,7 +94,7 @@ class PullAssets:
         answer = await self._uploader.token(f"{base_of(target.pullmode_uri)}/oauth/v2/token", fields)
         token = _json(answer).get("access_token")
         if answer.status_code != 200 or not isinstance(token, str):
-            raise PullFailed(f"the request for a token was answered {answer.status_code}, without one")
+            raise PollFailed(f"the request for a token was answered {answer.status_code}, without one")
         self._state.target_tokens[target.name] = token
         return token
 
@@ -120,7 +129,7 @@ def base_of(uri: str) -> str:
         url = httpx.URL(uri)
         scheme, host = url.scheme, url.host
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise PullFailed(f"the address {uri!r} is no URL: {error}") from error
+        raise PollFailed(f"the address {uri!r} is no URL: {error}") from error
     return f"{scheme}://{host}"
 
 

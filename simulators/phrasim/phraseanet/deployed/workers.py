@@ -31,10 +31,11 @@ class Workers:
     ) -> None:
         self._publisher = publisher
         self._spawn = spawn
+        self.pull = PullAssets(state, publisher, uploader, note)
         works = {
             ASSETS_INGEST: AssetsIngest(state, publisher, uploader, note).work,
             CREATE_RECORD: CreateRecord(state, publisher, uploader, note).work,
-            PULL_ASSETS: PullAssets(state, publisher, uploader, note).work,
+            PULL_ASSETS: self.pull.work,
         }
         self.consumers = tuple(
             Consumer(

@@ -12,10 +12,7 @@ from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
 from phrasim.phraseanet.documented.queue import IngestQueue
 from phrasim.phraseanet.documented.state import PhraseanetState
 from phrasim.phraseanet.documented.wire import Handover, from_listing
-
-
-class PollFailed(Exception):
-    """A poll came to nothing; the message says why."""
+from phrasim.phraseanet.poll_failed import PollFailed
 
 
 class Poller:

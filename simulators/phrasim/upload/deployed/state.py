@@ -68,6 +68,11 @@ class Commit:
     acknowledged: bool = False
     acknowledged_at: datetime | None = None
 
+    @property
+    def asset_ids(self) -> tuple[str, ...]:
+        """The ids of its assets."""
+        return tuple(self.assets)
+
 
 class CommitRefused(ValueError):
     """A commit that is refused at once; the message is the service's own (§2.3)."""

@@ -40,6 +40,11 @@ class Commit:
     acknowledged: bool = field(default=False)
 
     @property
+    def asset_ids(self) -> tuple[str, ...]:
+        """The ids of its assets."""
+        return tuple(asset.id for asset in self.assets)
+
+    @property
     def total_size(self) -> int:
         """Bytes of all the files."""
         return sum(asset.file.size for asset in self.assets)
