@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phrasim.documents import contract, request_flow_document, scenarios_folder
+from phrasim.documents import contract, flow_document, scenarios_folder
 from phrasim.journal.conformance import conform
 from phrasim.journal.document import Section, section
 from phrasim.scenario.files import RunFile, user_files
@@ -17,7 +17,7 @@ CONTRACT = contract("documented")
 
 
 def drawn(mode: str) -> Section:
-    return section(request_flow_document().read_text(encoding="utf-8"), f"{mode}-mode")
+    return section(flow_document("documented").read_text(encoding="utf-8"), f"{mode}-mode")
 
 
 def files_of(folder: Path, contents: list[bytes]) -> tuple[RunFile, ...]:

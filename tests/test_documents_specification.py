@@ -17,8 +17,8 @@ from phrasim.documents import (
     Violation,
     contract,
     documents_root,
+    flow_document,
     openapi_folder,
-    request_flow_document,
     scenarios_folder,
     secret_fields,
     specification,
@@ -358,7 +358,7 @@ def test_a_rule_without_words_of_its_own_is_named(count_things: Operation) -> No
 
 def test_secret_fields_are_those_marked_in_the_documents() -> None:
     of_both_profiles = {"token", "access_token", "client_secret", "password"}
-    assert secret_fields() == of_both_profiles | {"assetToken", "refresh_token"}
+    assert secret_fields() == of_both_profiles | {"assetToken", "refresh_token", "signature", "url?"}
 
 
 def test_a_reference_that_leads_nowhere_is_named(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_a_package_without_documents_says_where_it_looked(tmp_path: Path) -> Non
 def test_the_folders_are_siblings() -> None:
     root = documents_root()
     assert (openapi_folder(), scenarios_folder()) == (root / "openapi", root / "scenarios")
-    assert request_flow_document() == root / "docs" / "request-flow.md"
+    assert flow_document("documented") == root / "docs" / "request-flow.md"
 
 
 def test_importing_reads_no_document_and_loads_no_validator() -> None:

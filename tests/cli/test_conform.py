@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from phrasim.documents import request_flow_document
+from phrasim.documents import flow_document
 
 Call = Callable[..., Result]
 Golden = Callable[[str, str], None]
-DOCUMENT = request_flow_document()
+DOCUMENT = flow_document("documented")
 SEED = Path(__file__).parents[1] / "data" / "request_flow.md"
 
 

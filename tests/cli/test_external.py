@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from phrasim.documents import request_flow_document
+from phrasim.documents import flow_document
 
 Call = Callable[..., Result]
-DOCUMENT = request_flow_document()
+DOCUMENT = flow_document("documented")
 
 
 @pytest.fixture

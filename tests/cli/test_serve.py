@@ -20,7 +20,7 @@ import pytest
 import trustme
 from click.testing import Result
 
-from phrasim.documents import request_flow_document
+from phrasim.documents import flow_document
 from phrasim.documents.specification import installed_schemas
 from phrasim.journal.lines import read_trace
 
@@ -326,7 +326,7 @@ def test_a_trace_is_written_while_it_runs_and_conforms(serve: Callable[..., Serv
     assert landscape["users"][0]["token"] not in Path("trace.jsonl").read_text()
     assert server.end() == ""
     read_trace(Path("trace.jsonl"))
-    result = phrasim("conform", request_flow_document(), "trace.jsonl", "--section", "Push mode")
+    result = phrasim("conform", flow_document("documented"), "trace.jsonl", "--section", "Push mode")
     assert result.exit_code == 0, result.output
     assert "12 of 12 arrows walked" in result.stdout
 

@@ -9,7 +9,7 @@ from functools import cache
 import msgspec
 import pytest
 
-from phrasim.documents import contract, load, request_flow_document, scenarios_folder, secret_fields
+from phrasim.documents import contract, flow_document, load, scenarios_folder, secret_fields
 from phrasim.documents.yaml_text import read_text
 from phrasim.journal.account import account
 from phrasim.journal.conformance import conform
@@ -43,7 +43,7 @@ def played(mode: str) -> tuple[Event, ...]:
 
 @cache
 def drawn(mode: str) -> Section:
-    return section(read_text(request_flow_document()), f"{mode}-mode")
+    return section(read_text(flow_document("documented")), f"{mode}-mode")
 
 
 class Edges:

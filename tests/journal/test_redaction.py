@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phrasim.journal.redaction import fingerprint, redacted_field, redacted_form, redacted_headers, redacted_json
+from phrasim.journal.redaction import (
+    fingerprint,
+    redacted_field,
+    redacted_form,
+    redacted_headers,
+    redacted_json,
+    urls_in,
+)
 
 SECRETS = frozenset({"token", "password", "client_secret"})
 
@@ -35,6 +42,17 @@ def test_a_secret_field_that_holds_no_text_is_redacted_whole_and_an_empty_one_sa
         "client_secret": "‹redacted›",
         "password": None,
     }
+
+
+def test_of_a_url_that_bears_its_own_permission_the_address_stays() -> None:
+    value = {"url": "https://files.example/a.png?signature=s", "next": "https://files.example/?page=2"}
+    assert redacted_json({"assets": [value]}, frozenset({"url?"})) == {
+        "assets": [{"url": f"https://files.example/a.png?{fingerprint('signature=s')}", "next": value["next"]}]
+    }
+    assert redacted_json({"url": "https://files.example/a.png"}, frozenset({"url?"})) == {
+        "url": "https://files.example/a.png"
+    }
+    assert list(urls_in([{"assets": [value]}], frozenset({"url?"}))) == [value["url"]]
 
 
 def test_a_form_keeps_what_is_no_secret() -> None:

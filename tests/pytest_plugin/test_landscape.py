@@ -369,3 +369,19 @@ def test_who_plays_the_upload_service_notifies_and_is_asked_back(phrasim_landsca
 def test_nothing_is_mounted_where_all_services_are_played(phrasim_landscape: Landscape) -> None:
     with pytest.raises(UsageError, match="plays="):
         phrasim_landscape.mount(Starlette())
+
+
+@pytest.mark.phrasim(profile="deployed")
+def test_the_deployed_services_have_targets_and_walk_their_own_flow(phrasim_landscape: Landscape) -> None:
+    (target,) = phrasim_landscape.targets
+    upload, user = phrasim_landscape.upload.url, phrasim_landscape.publisher
+    with httpx.Client(transport=phrasim_landscape.transport, base_url=upload, headers=user.headers) as client:
+        sent = client.post("/assets", files={"file": ("a.txt", b"Hello.")}, data={"targetSlug": target["slug"]})
+        asset = sent.json()["id"]
+        client.post("/commit", json={"files": [asset], "target": f"/targets/{target['id']}"})
+    phrasim_landscape.wait_for("acknowledgeAsset")
+    phrasim_landscape.wait(1)
+    assert [(one.original_name, one.size) for one in phrasim_landscape.records] == [("a.txt", 6)]
+    assert [one.acknowledged for one in phrasim_landscape.commits] == [True]
+    (verdict,) = phrasim_landscape.conforms("Push mode")
+    assert len(verdict.arrows) == 7 + 5

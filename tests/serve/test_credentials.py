@@ -165,8 +165,10 @@ class TestTheFile:
             ("[credentials.clients]", "'clients' is no section of [credentials]; did you mean 'client'?"),
             (
                 "[credentials.x]",
-                "'x' is no section of [credentials]; "
-                "known are publisher, administrator, client, frontEnd, phraseanet, target",
+                (
+                    "'x' is no section of [credentials]; "
+                    "known are publisher, administrator, client, frontEnd, phraseanet, target"
+                ),
             ),
             (
                 '[credentials.publisher]\nmail = "4711"',

@@ -100,7 +100,11 @@ def test_every_key_is_read(file: Path) -> None:
             "token: abc 123",
             "6: users.0.token: the secret value does not match '^[A-Za-z0-9._~+/-]+=*$'",
         ),
-        ("ROLE_SUPER_ADMIN", "admin", "'^ROLE_[A-Z_]+$'; capitals after ROLE_, as in ROLE_SUPER_ADMIN"),
+        (
+            "ROLE_SUPER_ADMIN",
+            "Admin",
+            "capitals after ROLE_, as in ROLE_SUPER_ADMIN, or small letters, as in uploader-admin",
+        ),
         ("[client_credentials, p", "[client_credential, p", "did you mean 'client_credentials'?"),
         ("size: 12 KiB", "size: 12 kB", "20: commits.0.files.b.png.size: '12 kB' does not match"),
         ("size: 12 KiB", "size: 12 kB", "; a size with its unit: 10 B, 148 KiB, 64 MiB, 1 GiB"),

@@ -1,6 +1,7 @@
 """Seed data into a running testbed."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from phrasim.testbed import SeedData, Testbed
 from phrasim.testbed.seed import SeedClient, SeedCommit, SeedFile, SeedUser
-from phrasim.testbed.seeding import SeedError, hold_to_landscape, seed_commits
+from phrasim.testbed.seeding import SeedError, hold_to_landscape, hold_to_profile, seed_commits
 
 PUBLISHER = "publisher@example.org"
 
@@ -49,6 +50,30 @@ def test_nobody_is_notified_of_a_seeded_commit(play: Any, act: Any) -> None:
         assert [one.acknowledged for one in bed.upload.commits] == [False]
 
     play(main, mode="push")
+
+
+@pytest.mark.parametrize(
+    ("profile", "user", "said"),
+    [
+        (
+            "documented",
+            SeedUser("x@example.org", roles=("admin",)),
+            "the role 'admin' of 'x@example.org' is none",
+        ),
+        ("deployed", SeedUser("x@example.org", roles=("user", "ROLE_USER")), "write user or admin or uploader-admin"),
+        ("deployed", SeedUser("x@example.org", token="a-token"), "the token of 'x@example.org' cannot be chosen"),
+    ],
+)
+def test_a_role_or_a_token_that_the_profile_has_not_is_refused(
+    play: Any, profile: str, user: SeedUser, said: str
+) -> None:
+    async def main(bed: Testbed) -> None:
+        with pytest.raises(SeedError) as exc_info:
+            hold_to_profile(bed, [user])
+        assert said in str(exc_info.value)
+        hold_to_profile(bed, [replace(user, roles=(), token=None)])
+
+    play(main, profile=profile)
 
 
 @pytest.mark.parametrize(

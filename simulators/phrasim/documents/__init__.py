@@ -4,7 +4,7 @@ This room only reads. It holds no schema of its own and does nothing at import.
 """
 
 from phrasim.documents.contract import CONTRACTS, Contract, contract
-from phrasim.documents.locations import documents_root, openapi_folder, request_flow_document, scenarios_folder
+from phrasim.documents.locations import documents_root, flow_document, openapi_folder, scenarios_folder
 from phrasim.documents.messages import Channel, MessageOperation, Messages
 from phrasim.documents.specification import (
     Arrow,
@@ -30,11 +30,11 @@ __all__ = [
     "Violation",
     "contract",
     "documents_root",
+    "flow_document",
     "load",
     "load_file",
     "load_with_lines",
     "openapi_folder",
-    "request_flow_document",
     "scenarios_folder",
     "secret_fields",
     "specification",

@@ -26,6 +26,9 @@ def find_root(package: Path) -> Path:
     )
 
 
+_FLOWS = {"documented": "request-flow.md", "deployed": "deployed-flow.md"}
+
+
 @cache
 def documents_root() -> Path:
     """The folder that holds `openapi/`, `scenarios/` and `docs/` for this installation."""
@@ -42,6 +45,6 @@ def scenarios_folder() -> Path:
     return documents_root() / "scenarios"
 
 
-def request_flow_document() -> Path:
-    """The document whose sequence diagrams a run is held to."""
-    return documents_root() / "docs" / "request-flow.md"
+def flow_document(profile: str) -> Path:
+    """The document whose sequence diagrams a run of that profile is held to. Raises KeyError where there is none."""
+    return documents_root() / "docs" / _FLOWS[profile]

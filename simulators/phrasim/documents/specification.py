@@ -70,8 +70,13 @@ class Operation:
     request_required: bool
     requests: Mapping[str, Body]
     answers: Mapping[int, Response]
-    sequence: Arrow | None
+    sequences: tuple[Arrow, ...]
     schemas: Schemas
+
+    @property
+    def sequence(self) -> Arrow | None:
+        """The arrow that a request is: of several, which are told apart by what the request is for, the last."""
+        return self.sequences[-1] if self.sequences else None
 
     @property
     def request_media_types(self) -> tuple[str, ...]:
@@ -259,7 +264,7 @@ class _Reader:
                 int(status): self.response(int(status), (*base, "responses", status), response)
                 for status, response in written["responses"].items()
             },
-            sequence=arrow(written),
+            sequences=arrows(written),
             schemas=self.schemas,
         )
 
@@ -287,10 +292,17 @@ class _Reader:
         return file, pointer or pointer_of(place), found
 
 
+def arrows(written: Mapping[str, Any]) -> tuple[Arrow, ...]:
+    """The arrows that `x-sequence`, one or a list, binds an operation, a response or a message to."""
+    sequence = written.get("x-sequence", [])
+    several = sequence if isinstance(sequence, list) else [sequence]
+    return tuple(Arrow(one["label"], one["for"].removeprefix("each ")) for one in several)
+
+
 def arrow(written: Mapping[str, Any]) -> Arrow | None:
-    """The arrow that `x-sequence` binds an operation, a response or a message to."""
-    sequence = written.get("x-sequence")
-    return None if sequence is None else Arrow(sequence["label"], sequence["for"].removeprefix("each "))
+    """The one arrow that `x-sequence` binds a response or a message to."""
+    found = arrows(written)
+    return found[0] if found else None
 
 
 def bodies(file: str, pointer: str, written: Mapping[str, Any]) -> dict[str, Body]:

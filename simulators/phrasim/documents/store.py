@@ -51,12 +51,25 @@ class Store:
         return reached
 
     def secret_fields(self) -> frozenset[str]:
-        """The names of the properties that any document of the folder marks `x-secret: true`. Reads every file."""
+        """The names of the properties and parameters that any document of the folder marks `x-secret`.
+
+        One that it marks `x-secret: query` is a URL of which the query alone is secret: its name ends in `?` here.
+        Reads every file.
+        """
         if self._secret_fields is None:
             files = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.yaml"))
-            documents = [self.document(file) for file in files]
-            self._secret_fields = frozenset(name for document in documents for name in _secrets(document))
+            self._secret_fields = frozenset(name for file in files for name in self._secrets(file))
         return self._secret_fields
+
+    def _secrets(self, file: str) -> Iterator[str]:
+        for name, schema in _named_schemas(self.document(file)):
+            if isinstance(schema, dict):
+                reference = schema.get("$ref", "")
+                if reference.startswith("#"):
+                    schema = at_pointer(self.document(file), reference[1:], reference)
+                marked = schema.get("x-secret")
+                if marked:
+                    yield f"{name}?" if marked == "query" else name
 
     def resolve(self, name: str, value: Any) -> tuple[str, str, Any]:
         """Follow `$ref` from a value of the document `name`, as often as it takes.
@@ -102,19 +115,18 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def _secrets(value: Any) -> Iterator[str]:
-    """The names of the properties marked as secrets, anywhere in a document."""
+def _named_schemas(value: Any) -> Iterator[tuple[str, Any]]:
+    """The properties and parameters anywhere in a document, by name."""
     if isinstance(value, list):
         for item in value:
-            yield from _secrets(item)
+            yield from _named_schemas(item)
     elif isinstance(value, dict):
-        properties = value.get("properties")
-        if isinstance(properties, dict):
-            yield from (
-                name for name, schema in properties.items() if isinstance(schema, dict) and schema.get("x-secret")
-            )
+        if isinstance(value.get("properties"), dict):
+            yield from value["properties"].items()
+        if "in" in value and isinstance(value.get("name"), str):
+            yield value["name"], value.get("schema")
         for item in value.values():
-            yield from _secrets(item)
+            yield from _named_schemas(item)
 
 
 @cache

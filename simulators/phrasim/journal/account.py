@@ -20,7 +20,7 @@ def account(verdict: CommitVerdict) -> list[str]:
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         lines += [f"{_INDENT}{reason}" for reason in _reasons(one, verdict)]
     lines.append(_sum(verdict))
-    lines += [_attempt(attempt, len(verdict.attempts) + 1) for attempt in verdict.attempts]
+    lines += map(_attempt, verdict.attempts)
     if verdict.apart:
         lines.append("apart from the arrows:")
         width = len(str(max(one.count for one in verdict.apart)))
@@ -96,9 +96,10 @@ def _sum(verdict: CommitVerdict) -> str:
     return f"{said}; not as drawn: {broken}"
 
 
-def _attempt(attempt: Attempt, attempts: int) -> str:
+def _attempt(attempt: Attempt) -> str:
     reached = ", ".join(arrow.label for arrow in attempt.reached)
-    said = f"attempt {attempt.number} of {attempts}, from {seconds(attempt.delivery.at)}, reached {reached}"
+    which = "" if attempt.asset is None else f" at asset {attempt.asset}"
+    said = f"attempt {attempt.number} of {attempt.of}{which}, from {seconds(attempt.delivery.at)}, reached {reached}"
     if not attempt.stopped_by:
         return said
     stops = "; ".join(

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phrasim.journal.events import Delivery, Publish, Request, Response
-from phrasim.journal.sequence import Part
+from phrasim.journal.sequence import Part, kinds
 from phrasim.journal.sightings import Sighting, Trace
+
+_ABOUT_AN_ASSET = ("getAsset", "downloadAsset", "downloadFile", "acknowledgeAsset")
+"""The operations in whose path an asset stands."""
 
 Subject = tuple[str, Part, str | None]
 """What a message can be about within a commit: the operation, which part of it, and which asset if it is about one."""
@@ -64,6 +67,8 @@ class Facts:
     token: str | None
     publisher: str | None
     assets: tuple[str, ...]
+    asset: str | None = None
+    """The one asset that the message is about, if it is about one."""
 
     def names(self) -> Iterator[tuple[str, str]]:
         """What the commit can be found by, the surest first."""
@@ -220,18 +225,18 @@ def _attribute(sighting: Sighting, trace: Trace, commits: Commits) -> None:
             asset = _text(created, "id") if isinstance(created, dict) and not sighting.refused else None
             for commit in commits.of_asset(asset):
                 commit.add(operation_id, "request", asset, sighting)
-        elif operation_id in ("getAsset", "downloadAsset"):
+        elif operation_id in _ABOUT_AN_ASSET:
             for commit in _of_asset(sighting, trace, commits):
-                commit.add(operation_id, "request", sighting.parameters["id"], sighting)
+                commit.add(operation_id, "request", _subject(sighting, commit, trace), sighting)
         elif operation_id == "acknowledgeCommit":
             for commit in commits.of_id(sighting.parameters["id"]):
                 commit.add(operation_id, "request", None, sighting)
         elif operation_id in ("enqueueAssets", "listCommits"):
             _attribute_facts(sighting, "request", commits)
     elif isinstance(message, Response):
-        if sighting.request is not None and operation_id in ("getAsset", "downloadAsset"):
+        if sighting.request is not None and operation_id in _ABOUT_AN_ASSET:
             for commit in _of_asset(trace.by_id[sighting.request.id], trace, commits):
-                commit.add(operation_id, "response", sighting.parameters["id"], sighting)
+                commit.add(operation_id, "response", _asset_named(sighting), sighting)
     else:
         _attribute_facts(sighting, "publish" if isinstance(message, Publish) else "delivery", commits)
 
@@ -241,12 +246,34 @@ def _attribute_facts(sighting: Sighting, part: Part, commits: Commits) -> None:
     for facts in _facts(sighting):
         commit = commits.find(facts)
         if commit is not None:
-            commit.add(sighting.operation_id, part, None, sighting)
+            commit.add(sighting.operation_id, part, facts.asset, sighting)
+
+
+def _asset_named(sighting: Sighting) -> str | None:
+    """The asset that stands in the path of a request."""
+    return sighting.parameters.get("id") or sighting.parameters.get("path")
+
+
+def _subject(sighting: Sighting, commit: Commit, trace: Trace) -> str | None:
+    """The asset that a request is about; None where it is made for the whole commit, of which it asks for one asset.
+
+    The delivery that is worked on tells the two apart. Where nobody saw one, the first such request is the commit's.
+    """
+    operation_id, asset = sighting.operation_id, _asset_named(sighting)
+    drawn = {
+        kind.each for kind in kinds(trace.contract) if kind.operation_id == operation_id and kind.part == "request"
+    }
+    if operation_id is None or "commit" not in drawn:
+        return asset
+    delivery = trace.delivery_behind(sighting)
+    if delivery is not None:
+        return asset if any(facts.asset is not None for facts in _facts(delivery)) else None
+    return asset if any(not one.refused for one in commit.about((operation_id, "request", None))) else None
 
 
 def _of_asset(sighting: Sighting, trace: Trace, commits: Commits) -> list[Commit]:
     """The commit that a request for an asset is about: where several hold the asset, cause or token decides."""
-    holding = commits.of_asset(sighting.parameters.get("id"))
+    holding = commits.of_asset(_asset_named(sighting))
     if len(holding) > 1:
         delivery = trace.delivery_behind(sighting)
         if delivery is not None:
@@ -311,6 +338,8 @@ def _facts(sighting: Sighting) -> Iterator[Facts]:
                     publisher=_text(first, "publisher") or _text(first, "publisher_id") or _text(first, "id"),
                     assets=_asset_ids(others),
                 )
+            case dict(content):
+                yield _of_work(content)
     elif _is_request(sighting, "enqueueAssets"):
         if isinstance(content := sighting.content, dict):
             yield Facts(
@@ -327,6 +356,20 @@ def _facts(sighting: Sighting) -> Iterator[Facts]:
                 yield Facts(
                     _text(item, "id"), _text(item, "token"), _text(item, "userId"), _asset_ids(item.get("assets"))
                 )
+
+
+def _of_work(content: dict[str, Any]) -> Facts:
+    """What a message of the deployed profile says; given up, its payload lies bare in it (§4.2)."""
+    payload = content.get("payload") if "message_type" in content else content
+    told: dict[str, Any] = payload if isinstance(payload, dict) else {}
+    asset = _text(told, "asset")
+    return Facts(
+        commit_id=_text(told, "commit_id"),
+        token=_text(told, "token") or _text(told, "assetToken"),
+        publisher=_text(told, "publisher"),
+        assets=_asset_ids(told.get("assets")) if asset is None else (asset,),
+        asset=asset,
+    )
 
 
 def _text(values: dict[str, Any], key: str) -> str | None:

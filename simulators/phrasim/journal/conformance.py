@@ -4,7 +4,8 @@ A request is the arrow if it was sent, or received where its sender is not obser
 is another arrow's business. A message that was lost walks nothing. The order is partial: the stages as drawn, uploads
 free among each other, the downloads of different assets too.
 
-A redelivery opens a new attempt: what follows the delivery is judged on the last one. Where nobody saw the deliveries,
+A redelivery opens a new attempt: what follows the delivery, of the asset that it is about if it is about one, is
+judged on the last one. Where nobody saw the deliveries,
 since both their ends are external, what follows may come again. A poll counts only if its answer
 lists the commit and the commit's message was published after it: the others are ticks of a timer.
 """
@@ -121,6 +122,25 @@ class _Pool:
         return [one for one in self._uploads if since < one.line < own]
 
 
+class _Executions:
+    """The deliveries that walk one arrow of a delivery; `openers` are those of which each opened another attempt."""
+
+    def __init__(self, delivery: Arrow, deliveries: list[Sighting]) -> None:
+        self.delivery = delivery
+        self._ids = {one.message.id for one in deliveries}
+        self.openers = [one for index, one in enumerate(deliveries) if index == 0 or one.delivered_again]
+
+    def holds(self, delivery: Sighting) -> bool:
+        """Whether this is one of the deliveries."""
+        return delivery.message.id in self._ids
+
+    def cover(self, arrow: Arrow) -> bool:
+        """Whether that arrow is walked in these executions: it is the delivery, or comes behind it."""
+        if self.delivery.asset not in (None, arrow.asset):
+            return False
+        return arrow == self.delivery or self.delivery.precedes(arrow)
+
+
 class _Judge:
     """Judges one commit. `_used` are the ids of the messages that an arrow, or an earlier attempt, accounts for."""
 
@@ -140,9 +160,9 @@ class _Judge:
         self._assets = tuple(commit.assets)
         self._arrows = sequence.arrows(self._assets)
         self._used: set[str] = set()
-        self._delivery = next((arrow for arrow in self._arrows if arrow.kind.part == "delivery"), None)
-        self._deliveries = self._candidates(self._delivery) if self._delivery else []
-        self._openers = [one for index, one in enumerate(self._deliveries) if index == 0 or one.delivered_again]
+        self._executions = [
+            _Executions(arrow, self._candidates(arrow)) for arrow in self._arrows if arrow.kind.part == "delivery"
+        ]
 
     def verdict(self) -> CommitVerdict:
         """The verdict on this commit."""
@@ -152,7 +172,12 @@ class _Judge:
         blamed = _out_of_order(lines)
         for sightings in walked.values():
             self._used.update(one.message.id for one in sightings)
-        attempts = tuple(self._attempt(number) for number in range(len(self._openers) - 1))
+        attempts = [
+            self._attempt(one, number)
+            for one in reversed(self._executions)  # those of one asset before those that brought them about
+            for number in range(len(one.openers) - 1)
+        ]
+        attempts.sort(key=lambda attempt: attempt.delivery.line)
         verdicts = tuple(self._verdict(arrow, walked, blamed) for arrow in self._arrows)
         return CommitVerdict(
             title=self._title,
@@ -160,7 +185,7 @@ class _Judge:
             commit_id=self._commit.commit_id,
             assets=self._assets,
             arrows=verdicts,
-            attempts=attempts,
+            attempts=tuple(attempts),
             apart=self._pool.apart(self._commit, self._used),
         )
 
@@ -172,19 +197,20 @@ class _Judge:
     def _walked(self, arrow: Arrow) -> list[Sighting]:
         """The message that walked an arrow, and those that did so again."""
         candidates = self._candidates(arrow)
-        if self._is_after_delivery(arrow):
-            last = len(self._openers) - 1
-            candidates = [one for one in candidates if self._attempt_of(one) == last]
+        executions = self._behind(arrow)
+        if executions is not None:
+            last = len(executions.openers) - 1
+            candidates = [one for one in candidates if self._attempt_of(one, executions) == last]
         return self._poll(candidates) if arrow.kind.operation_id == "listCommits" else candidates
 
     def _fill(self, walked: dict[int, list[Sighting]]) -> None:
         """Let messages that do not say which asset they are about stand for the arrows that nothing else walked."""
-        opened = self._openers[-1].line if self._openers else 0
         for arrow in self._arrows:
             if arrow.asset is None or walked[arrow.number]:
                 continue
             if arrow.kind.operation_id == "uploadAsset" or arrow.kind.part == "response":
-                taken = self._pool.take(arrow, opened if self._is_after_delivery(arrow) else 0)
+                executions = self._behind(arrow)
+                taken = self._pool.take(arrow, executions.openers[-1].line if executions else 0)
                 if taken is not None:
                     walked[arrow.number] = [taken]
         uploads = [arrow for arrow in self._arrows if arrow.kind.operation_id == "uploadAsset" and walked[arrow.number]]
@@ -211,25 +237,32 @@ class _Judge:
         followed = (caused or before[-1:] or listings[:1])[0]
         return [followed, *(one for one in before if one is not followed)]
 
-    def _is_after_delivery(self, arrow: Arrow) -> bool:
-        return self._delivery is not None and bool(self._openers) and arrow.group >= self._delivery.group
+    def _behind(self, arrow: Arrow) -> "_Executions | None":
+        """The executions in which an arrow is walked, the innermost; None where nothing was delivered before it."""
+        found = [one for one in self._executions if one.openers and one.cover(arrow)]
+        return max(found, key=lambda one: (one.delivery.group, one.delivery.place), default=None)
 
-    def _attempt_of(self, sighting: Sighting) -> int:
+    def _attempt_of(self, sighting: Sighting, executions: "_Executions") -> int:
         """The number from 0 of the attempt that a message belongs to: by its cause, else by its place."""
         delivery = self._trace.delivery_behind(sighting)
-        line = sighting.line
-        if delivery is not None and any(one.message.id == delivery.message.id for one in self._deliveries):
-            line = delivery.line
-        return max(sum(opener.line <= line for opener in self._openers) - 1, 0)
+        known = delivery is not None and executions.holds(delivery)
+        line = delivery.line if delivery is not None and known else sighting.line
+        return max(sum(opener.line <= line for opener in executions.openers) - 1, 0)
 
-    def _attempt(self, number: int) -> Attempt:
+    def _attempt(self, executions: "_Executions", number: int) -> Attempt:
         """An earlier attempt, whose messages are thereby accounted for."""
-        since = self._openers[0].line
-        everything = [one for about in self._commit.messages.values() for one in about if one.line >= since]
-        own = [one for one in everything if one.message.id not in self._used and self._attempt_of(one) == number]
+        since, asset = executions.openers[0].line, executions.delivery.asset
+        everything = [
+            one
+            for (_, _, subject), about in self._commit.messages.items()
+            if asset in (None, subject)
+            for one in about
+            if one.line >= since and one.message.id not in self._used and not self._is_of_others(one, executions)
+        ]
+        own = [one for one in everything if self._attempt_of(one, executions) == number]
         reached: list[Arrow] = []
         for arrow in self._arrows:
-            if self._is_after_delivery(arrow):
+            if self._behind(arrow) is executions:
                 walkers = [one for one in self._candidates(arrow) if one in own]
                 if walkers:
                     reached.append(arrow)
@@ -237,7 +270,21 @@ class _Judge:
         stopped = sorted((one for one in own if one.lost or _is_refused_request(one)), key=lambda one: one.line)
         self._used.update(one.message.id for one in stopped)
         self._used.update(one.answer.id for one in stopped if one.answer is not None)
-        return Attempt(number + 1, self._openers[number], tuple(reached), tuple(stopped))
+        return Attempt(
+            number + 1,
+            of=len(executions.openers),
+            asset=asset,
+            delivery=executions.openers[number],
+            reached=tuple(reached),
+            stopped_by=tuple(stopped),
+        )
+
+    def _is_of_others(self, sighting: Sighting, executions: "_Executions") -> bool:
+        """Whether a message was caused by the delivery of another arrow."""
+        delivery = self._trace.delivery_behind(sighting)
+        if delivery is None or executions.holds(delivery):
+            return False
+        return any(one.holds(delivery) for one in self._executions)
 
     def _verdict(
         self,
@@ -258,8 +305,8 @@ class _Judge:
 
     def _may_come_again(self, arrow: Arrow) -> bool:
         """Whether a redelivery that nobody could see may be behind a repetition."""
-        delivery = self._delivery
-        return delivery is not None and _unobserved(delivery, self._external) and arrow.group > delivery.group
+        behind = [one.delivery for one in self._executions if one.cover(arrow) and one.delivery != arrow]
+        return any(_unobserved(delivery, self._external) for delivery in behind)
 
     def _why_missing(self, arrow: Arrow) -> Mark:
         if _unobserved(arrow, self._external):
@@ -337,7 +384,7 @@ def _expected(arrow: Arrow, commit: Commit | None) -> str:
         subject = commit.publisher
     if commit is not None and kind.operation_id == "acknowledgeCommit":
         subject = commit.commit_id
-    wire = kind.wire.replace("{id}", subject or "{id}")
+    wire = kind.about(subject)
     return wire if kind.status is None else f"{kind.status} to {wire}"
 
 

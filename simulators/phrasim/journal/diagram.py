@@ -37,14 +37,19 @@ _ORDER = (
     "produceMessage",
     "consumeMessage",
     "getPublisherInfo",
+    "produceRecordMessage",
+    "consumeRecordMessage",
+    "getAsset",
     "downloadAsset",
+    "downloadFile",
+    "acknowledgeAsset",
     "acknowledgeCommit",
 )
 """The operations that are arrows, in the order of push and pull mode together."""
 
 _MERMAID_SIGNS = str.maketrans({"#": "#35;", ";": "#59;", "<": "‹", ">": "›"})
 
-_SHOWN_KEYS = ("publisher", "publisher_id", "id", "commit_id", "base_url", "hash")
+_SHOWN_KEYS = ("assets", "asset", "publisher", "publisher_id", "id", "commit_id", "storyId", "base_url", "hash", "type")
 """What a note shows of a message's elements: none of it is secret."""
 
 
@@ -105,8 +110,11 @@ def _everything(contract: Contract) -> BoundSequence:
     """All arrows of either mode, whoever sends them."""
     groups = []
     for operation_id in _ORDER:
-        chain = tuple(kind for kind in kinds(contract) if kind.operation_id == operation_id)
-        groups.append(Group(chain, chain[0].each, 1))
+        labelled = [kind for kind in kinds(contract) if kind.operation_id == operation_id and kind.is_labelled]
+        for each in ("commit", "asset"):
+            chain = tuple(kind for kind in labelled if kind.each == each)
+            if chain:
+                groups.append(Group(chain, chain[0].each, 1))
     return BoundSequence("", tuple(groups))
 
 
@@ -149,11 +157,16 @@ def _message_lines(content: Any) -> list[str]:
     """The message of a commit as the document notes it, one element a line, without its secrets."""
     elements = [
         json.dumps({key: element[key] for key in _SHOWN_KEYS if key in element})
-        for element in (content if isinstance(content, list) else [])
+        for element in (content if isinstance(content, list) else [_payload(content)])
         if isinstance(element, dict)
     ]
     whole = ",\n".join(elements)
     return f"[ {whole} ]".splitlines()
+
+
+def _payload(content: Any) -> Any:
+    """What a message of the deployed profile is about."""
+    return content.get("payload") if isinstance(content, dict) else None
 
 
 def _one_line(words: str) -> str:

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from phrasim.journal.events import TRACE_VERSION, Body, Event, Header, Message, Noted, Request, Sent
-from phrasim.journal.redaction import mentions, redacted_form, redacted_headers, redacted_json
+from phrasim.journal.redaction import mentions, redacted_form, redacted_headers, redacted_json, redacted_url, urls_in
+from phrasim.journal.target import target_of
 
 _FORM = "application/x-www-form-urlencoded"
 _header_decoder = msgspec.json.Decoder(Header)
@@ -36,6 +37,8 @@ class LineWriter:
     def __init__(self, header: Header, secret_fields: AbstractSet[str]) -> None:
         self._header = header
         self._secret_fields = secret_fields
+        self._given_out: set[str] = set()
+        """The targets of URLs that bear their own permission, as far as answers have given them out."""
 
     def header(self) -> bytes:
         """The first line of the trace; where nobody was external it does not say so."""
@@ -65,10 +68,13 @@ class LineWriter:
         if isinstance(message, Request) and "?" in message.target:
             path, _, query = message.target.partition("?")
             changes["target"] = f"{path}?{redacted_form(query, self._secret_fields)}"
+            if message.target in self._given_out:
+                changes["target"] = redacted_url(message.target)
         return msgspec.structs.replace(message, **changes)
 
     def _redacted_body(self, body: Body, *, form: bool) -> Body:
         if body.json is not msgspec.UNSET:
+            self._given_out.update(target_of(url) for url in urls_in(body.json, self._secret_fields))
             return msgspec.structs.replace(body, json=redacted_json(body.json, self._secret_fields))
         if form and isinstance(body.text, str):
             return msgspec.structs.replace(body, text=redacted_form(body.text, self._secret_fields))

@@ -1,10 +1,12 @@
 """Secrets do not leave a run in the clear: a token becomes its fingerprint, a password nothing at all.
 
 A fingerprint (the first 8 hexadecimal digits of the SHA-256) shows whether two messages bear the same token, which is
-what a reader of a trace asks, and gives nobody the token. Which fields are secret is said by `x-secret` in openapi/.
+what a reader of a trace asks, and gives nobody the token. Which fields are secret is said by `x-secret` in openapi/; a
+name among them that ends in `?` is that of a URL whose query is secret.
 """
 
 import hashlib
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -40,12 +42,36 @@ def redacted_json(value: Any, secret_fields: AbstractSet[str]) -> Any:
     """`value` with the text of each secret field replaced, at any depth."""
     if isinstance(value, dict):
         return {
-            key: redacted_field(key, inner) if key in secret_fields else redacted_json(inner, secret_fields)
+            key: redacted_field(key, inner)
+            if key in secret_fields
+            else redacted_url(inner)
+            if f"{key}?" in secret_fields and isinstance(inner, str)
+            else redacted_json(inner, secret_fields)
             for key, inner in value.items()
         }
     if isinstance(value, list):
         return [redacted_json(inner, secret_fields) for inner in value]
     return value
+
+
+def redacted_url(url: str) -> str:
+    """A URL that bears its own permission, or a request's target: of its query nothing but the fingerprint is left."""
+    address, mark, query = url.partition("?")
+    return f"{address}?{fingerprint(query)}" if mark else url
+
+
+def urls_in(value: Any, secret_fields: AbstractSet[str]) -> Iterator[str]:
+    """The URLs in a JSON value that bear their own permission, at any depth."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str):
+                if f"{key}?" in secret_fields:
+                    yield inner
+            else:
+                yield from urls_in(inner, secret_fields)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from urls_in(inner, secret_fields)
 
 
 def redacted_form(text: str, secret_fields: AbstractSet[str]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal, cast
 
+from phrasim.documents import Arrow as Label
 from phrasim.documents import Contract, DocumentError
 from phrasim.journal.document import Section
 from phrasim.journal.drawing import DrawnArrow
@@ -22,7 +23,8 @@ Part = Literal["request", "response", "publish", "delivery"]
 _REQUEST_LINE = re.compile(r"\b(GET|PUT|POST|DELETE|OPTIONS|HEAD|PATCH)\s+(\S*/\S*)", re.IGNORECASE)
 _PARENTHESIS = re.compile(r"\([^()]*\)")
 _NUMBER = re.compile(r"#\s*\d+")
-_OF_ONE_ASSET = ("uploadAsset", "getAsset", "downloadAsset")
+_PARAMETER = re.compile(r"\{\w+\}")
+_OF_ONE_ASSET = ("uploadAsset", "getAsset", "downloadAsset", "downloadFile", "acknowledgeAsset")
 _OF_ONE_COMMIT = ("commitAssets", "listCommits", "acknowledgeCommit", "enqueueAssets", "getPublisherInfo")
 
 
@@ -42,6 +44,15 @@ class Kind:
     label: str
     each: Literal["asset", "commit"]
     wire: str
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the specification gives it a label of its own, as an arrow that is always walked."""
+        return self.label != self.operation_id
+
+    def about(self, subject: str | None) -> str:
+        """The wire with the id of what it is about, where that is known."""
+        return _PARAMETER.sub(subject, self.wire) if subject else self.wire
 
     def __str__(self) -> str:
         if self.part == "response":
@@ -111,11 +122,11 @@ def kinds(contract: Contract) -> tuple[Kind, ...]:
         if one.operation_id not in (*_OF_ONE_ASSET, *_OF_ONE_COMMIT):
             continue
         answerer = cast("Participant", one.participant)
-        each: Literal["asset", "commit"] = "asset" if one.operation_id in _OF_ONE_ASSET else "commit"
-        label, wire = one.operation_id, f"{one.method} {one.path}"
-        if one.sequence:
-            label, each = one.sequence.label, one.sequence.each
-        found.append(Kind(one.operation_id, "request", None, None, answerer, label, each, wire))
+        usual: Literal["asset", "commit"] = "asset" if one.operation_id in _OF_ONE_ASSET else "commit"
+        wire = f"{one.method} {one.path}"
+        for arrow in one.sequences or (Label(one.operation_id, usual),):
+            asked = Kind(one.operation_id, "request", None, None, answerer, arrow.label, arrow.each, wire)
+            found.append(asked)
         for status, sequence in one.response_sequences.items():
             reply = Kind(one.operation_id, "response", status, answerer, None, sequence.label, sequence.each, wire)
             found.append(reply)
@@ -213,7 +224,7 @@ def _kind(arrow: DrawnArrow, file: str, contract: Contract) -> Kind:
     by_request_line = [kind for line in _request_lines(arrow) for kind in _by_request_line(*line, contract)]
     by_label = [kind for kind in kinds(contract) if label_key(kind.label) == label_key(arrow.label)]
     if by_request_line:
-        named = by_request_line
+        named = [kind for kind in by_label if kind in by_request_line] or by_request_line
         other = [kind for kind in by_label if kind.operation_id not in {one.operation_id for one in named}]
         if other:
             problem = f"the label {arrow.label!r} is that of {other[0]}, and the request line that of {named[0]}"
@@ -247,7 +258,7 @@ def _by_request_line(method: str, path: str, contract: Contract) -> list[Kind]:
         for kind in kinds(contract)
         if kind.part in ("request", "response")
         and kind.wire.startswith(f"{method} ")
-        and kind.wire.count("/") == segments + 1
+        and kind.wire.partition(" ")[2].strip("/").count("/") == segments
         and bears(kind.wire.partition(" ")[2], path) is not None
     ]
 

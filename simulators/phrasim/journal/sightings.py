@@ -4,7 +4,7 @@ A message's place is the event by which it was sent, or, where its sender is not
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -12,11 +12,14 @@ import msgspec
 from phrasim.documents import Contract
 from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Participant, Publish, Request, Response, Sent
 from phrasim.journal.sequence import Part, bears
+from phrasim.journal.target import target_of
 
 REFUSED_FROM = 400
 """The statuses from this on say that a request was refused (RFC 9110 §15.5, §15.6)."""
 
 _PARTS: dict[type, Part] = {Request: "request", Response: "response", Publish: "publish", Delivery: "delivery"}
+_FILE = "downloadFile"
+"""The operation to which the addresses lead that an asset's metadata give out."""
 _FIRST_EVENT_LINE = 2
 """The header is the first line of a trace."""
 
@@ -101,7 +104,21 @@ class Trace:
         answers = {message.reply_to: message for message in found.values() if isinstance(message, Response)}
         ordered = sorted(found.values(), key=lambda message: places[message.id])
         self.sightings = [_sighting(message, places, lost, found, answers, contract) for message in ordered]
+        if _FILE in contract.operations:
+            self._know_files()
         self.by_id = {sighting.message.id: sighting for sighting in self.sightings}
+
+    def _know_files(self) -> None:
+        """Tell the requests for files by the addresses that metadata gave out: a file store may be anywhere."""
+        given_out: dict[str, str] = {}
+        for index, one in enumerate(self.sightings):
+            metadata = one.answer_content if one.operation_id == "getAsset" and one.part == "request" else None
+            if isinstance(metadata, dict) and isinstance(metadata.get("url"), str):
+                given_out[target_of(metadata["url"])] = one.parameters["id"]
+            asked = one.message if isinstance(one.message, Request) else one.request
+            asset = given_out.get(asked.target) if asked is not None and asked.method == "GET" else None
+            if asset is not None:
+                self.sightings[index] = replace(one, operation_id=_FILE, parameters={"path": asset})
 
     def delivery_behind(self, sighting: Sighting) -> Sighting | None:
         """The delivery that the sender was working on, as far as the messages' causes tell."""

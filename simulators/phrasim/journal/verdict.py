@@ -38,10 +38,13 @@ class ArrowVerdict:
 class Attempt:
     """An execution that a later delivery took the place of: `delivery` opened it, `reached` are the arrows it walked.
 
-    `stopped_by` are its requests that were refused and its messages that were lost.
+    `stopped_by` are its requests that were refused and its messages that were lost. Of its sort there were `of`, the
+    last one included; `asset` is the one that was worked on, where work is done asset by asset.
     """
 
     number: int
+    of: int
+    asset: str | None
     delivery: Sighting
     reached: tuple[Arrow, ...]
     stopped_by: tuple[Sighting, ...]

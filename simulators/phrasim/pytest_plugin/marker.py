@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from phrasim.documents.nearest import nearest
-from phrasim.testbed import Mode, Setting
+from phrasim.testbed import Mode, ProfileName, Setting
 from phrasim.upload.documented.outbound import ALL_FIELDS
 
 Plays = Literal["upload", "phraseanet"]
@@ -26,6 +26,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     `plays` says whose part the code under test plays: phrasim then leaves it alone.
     """
 
+    profile: ProfileName = "documented"
     mode: Mode | None = None
     seed: int = 1
     plays: Plays | None = None
@@ -60,7 +61,7 @@ def read_markers(markers: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> 
     for name in keywords:
         if name not in Asked.__struct_fields__:
             raise MarkerError(f"@pytest.mark.phrasim: there is no {name!r}; {nearest(name, Asked.__struct_fields__)}")
-    for name, known in (("mode", get_args(Mode)), ("plays", get_args(Plays))):
+    for name, known in (("profile", get_args(ProfileName)), ("mode", get_args(Mode)), ("plays", get_args(Plays))):
         if keywords.get(name) not in (None, *known):
             right = " or ".join(map(repr, known))
             raise MarkerError(f"@pytest.mark.phrasim: {name}={keywords[name]!r}; right would be {right}")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from phrasim import __version__
 from phrasim.auth.accounts import Client
-from phrasim.documents import contract, request_flow_document, secret_fields
+from phrasim.documents import contract, flow_document, secret_fields
 from phrasim.documents.nearest import nearest
 from phrasim.documents.specification import installed_schemas
 from phrasim.documents.yaml_text import read_text
@@ -110,6 +110,11 @@ class View(ABC):
         return (self.client, self.front_end)
 
     @property
+    def targets(self) -> tuple[Mapping[str, str], ...]:
+        """The upload service's targets, each with `id` and `slug`, the usual one first; none if documented."""
+        return tuple(self._testbed.stage.targets or ())
+
+    @property
     def assets(self) -> tuple[HeldAsset, ...]:
         """The files that the upload service holds, oldest first."""
         return self._look(lambda: tuple(self._testbed.upload.assets))
@@ -196,13 +201,13 @@ class View(ABC):
         return found[occurrence - 1]
 
     def conforms(self, section: str | None = None, document: Path | None = None) -> list[CommitVerdict]:
-        """Hold what happened to a section of `docs/request-flow.md` or another document; a verdict for each commit.
+        """Hold what happened to a section of the profile's flow or of another document; a verdict for each commit.
 
         Without a `section` it is “Push mode” or “Pull mode”, as the landscape's mode is. Raises AssertionError, with
         an account of every arrow, where one that could be seen was not walked as drawn.
         """
         __tracebackhide__ = True
-        path = document or request_flow_document()
+        path = document or flow_document(self._setting.profile)
         drawn = [one for one in sections(read_text(path), str(path)) if one.arrows is not None]
         chosen = _section(drawn, section or self._usual_section(), path)
         verdicts = conform(chosen, self.events, self._contract, external=frozenset(self._external))

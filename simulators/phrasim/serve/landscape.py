@@ -45,7 +45,7 @@ from phrasim.testbed import (
 from phrasim.testbed.accounts import new_client, new_user
 from phrasim.testbed.network import Chance, real_ones
 from phrasim.testbed.profiles import profile_of
-from phrasim.testbed.seeding import SeedError, hold_to_landscape, seed_commits
+from phrasim.testbed.seeding import SeedError, hold_to_landscape, hold_to_profile, seed_commits
 from phrasim.testbed.services import HeldCommit
 
 CONTROL = "control"
@@ -317,6 +317,7 @@ class Landscape:
     def _hold_seed(self) -> None:
         """Raise `SeedError` where the plan's seed data does not fit; its users and clients are the accounts."""
         seed = self.plan.seed
+        hold_to_profile(self.testbed, seed.users)
         if "auth" in self.network.played:
             seed = replace(seed, users=(), clients=())
         hold_to_landscape(self.testbed, seed)
@@ -324,6 +325,7 @@ class Landscape:
     def _hold_added(self, seed: SeedData) -> None:
         """Raise `SeedError` where seed data does not fit what is there; a secret is not shown."""
         hold_to_landscape(self.testbed, seed)
+        hold_to_profile(self.testbed, seed.users)
         auth = self.testbed.auth
         for user in seed.users:
             if user.id is not None and auth.user(user.id) is not None:

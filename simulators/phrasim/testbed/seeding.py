@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from phrasim.auth.accounts import User
 from phrasim.testbed.content import MadeContent, parts_of
-from phrasim.testbed.seed import SeedCommit, SeedData, SeedFile
+from phrasim.testbed.profiles import profile_of
+from phrasim.testbed.seed import SeedCommit, SeedData, SeedFile, SeedUser
 from phrasim.testbed.services import HeldCommit
 from phrasim.testbed.testbed import Testbed
 from phrasim.upload.stored_file import StoredFile
@@ -25,15 +26,25 @@ def hold_to_landscape(testbed: Testbed, seed: SeedData) -> None:
     for one in seed.users:
         if one.email in taken:
             raise SeedError(f"users: there is a user {one.email!r} already")
-        problem = None if one.token is None else testbed.auth.token_problem(one.token)
-        if problem is not None:
-            raise SeedError(f"users: the token of {one.email!r} {problem}")
     known = taken | {user.email for user in seed.users}
     for commit in seed.commits:
         if commit.publisher not in known:
             raise SeedError(
                 f"commits: there is no user {commit.publisher!r}, the publisher; users are {', '.join(sorted(known))}"
             )
+
+
+def hold_to_profile(testbed: Testbed, users: Iterable[SeedUser]) -> None:
+    """Raise `SeedError` where the profile has no such roles, or gives nobody such a token. No message shows a token."""
+    roles = profile_of(testbed.setting.profile).roles
+    for one in users:
+        for role in one.roles:
+            wrong = roles.problem(role)
+            if wrong is not None:
+                raise SeedError(f"users: the role {role!r} of {one.email!r} {wrong}")
+        problem = None if one.token is None else testbed.auth.token_problem(one.token)
+        if problem is not None:
+            raise SeedError(f"users: the token of {one.email!r} {problem}")
 
 
 def seed_commits(testbed: Testbed, commits: Iterable[SeedCommit]) -> tuple[HeldCommit, ...]:
