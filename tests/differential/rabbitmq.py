@@ -4,7 +4,10 @@ It stands beside any other node of the machine: its own name, ports, port mapper
 runs on one scheduler, so that what processes of the node send each other is as good as in order.
 """
 
+import base64
 import ctypes
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -24,6 +27,10 @@ SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 STARTS_WITHIN_S = 90
 ENDS_WITHIN_S = 20
+
+
+VHOSTS = ("/", "one", "two", "three", "four")
+"""The virtual hosts of a node: what uses one of the named ones meets nobody else's queues."""
 
 
 def absence() -> str | None:
@@ -95,7 +102,15 @@ def _die_with_the_parent() -> None:
 
 
 def _environment(place: Path, amqp: int, distribution: int, mapper: int) -> dict[str, str]:
-    (place / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.file = false\n")
+    definitions = place / "definitions.json"
+    definitions.write_text(json.dumps(_definitions()))
+    settings = {
+        "listeners.tcp.1": f"127.0.0.1:{amqp}",
+        "log.console": "true",
+        "log.file": "false",
+        "load_definitions": str(definitions),
+    }
+    (place / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
     (place / "enabled_plugins").write_text("[].\n")
     return {
         "PATH": os.environ["PATH"],
@@ -119,6 +134,18 @@ def _environment(place: Path, amqp: int, distribution: int, mapper: int) -> dict
         # node that reads no input after all needs no terminal.
         "RABBITMQ_ALLOW_INPUT": "1",
         "RABBITMQ_SERVER_START_ARGS": "-noinput",
+    }
+
+
+def _definitions() -> dict[str, Any]:
+    """What the node has from the start: the user that every RabbitMQ has, at home in all virtual hosts."""
+    salt = b"salt"
+    password = base64.b64encode(salt + hashlib.sha256(salt + b"guest").digest()).decode()
+    everything = {"user": "guest", "configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        "users": [{"name": "guest", "password_hash": password, "tags": "administrator"}],
+        "vhosts": [{"name": name} for name in VHOSTS],
+        "permissions": [{"vhost": name, **everything} for name in VHOSTS],
     }
 
 

@@ -126,6 +126,8 @@ class Run:
         """Take the steps in the testbed that `opening` opens; when `settle` has waited for what they caused, judge."""
         async with opening as testbed:
             self._events = testbed.journal.events
+            for event in self._events:
+                self._happened(event)  # what the participants have done by themselves already
             testbed.journal.listen(self._happened)
             failed = await self._steps(testbed, User(testbed))
             await settle(testbed, self._exchanges, failed is not None)

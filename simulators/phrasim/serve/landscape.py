@@ -313,6 +313,7 @@ class Landscape:
             await self.testbed.start()
         finally:
             self._entrance.open(self.testbed.apps.items())
+        await self.testbed.start_polling()
 
     def _hold_seed(self) -> None:
         """Raise `SeedError` where the plan's seed data does not fit; its users and clients are the accounts."""

@@ -28,7 +28,7 @@ from phrasim.phraseanet.deployed.workers import Workers
 from phrasim.phraseanet.poll_failed import PollFailed
 from phrasim.testbed.accounts import Accounts
 from phrasim.testbed.deployed_setting import TargetSetting
-from phrasim.testbed.network import Network
+from phrasim.testbed.network import Network, unguessable
 from phrasim.testbed.profiles import Profile
 from phrasim.testbed.roles import Roles
 from phrasim.testbed.setting import Setting
@@ -72,8 +72,8 @@ class DeployedStage:
         self._setting = setting
         self._network = network
         self._accounts = accounts
-        # Whoever has this program has the development key: outside of this process nobody may believe in it.
-        self._key = SigningKey.fresh() if network.addressing.reachable else SigningKey.development()
+        # Whoever has this program has the development key; but where chance comes from a seed they have all else, too.
+        self._key = SigningKey.fresh() if network.chance is unguessable else SigningKey.development()
         drawn = network.chance("phraseanet/token")
         token, *spoilt = (drawn.randbytes(16).hex() for _ in range(3))
         self.phraseanet_token = setting.phraseanet_token or token
@@ -228,6 +228,8 @@ class DeployedServices:
             processes_max=setting.deployed.processes_max,
         )
         self._polling = PullAdministration(self.phraseanet, self._publisher, network.clock.now)
+        if setting.retention is not None and "upload" in network.played:
+            spawn(self._sweep(setting.retention), "removal of what is too old")
         self.apps: Mapping[Participant, ASGIApp] = {
             "upload": self._upload_app(),
             "phraseanet": phraseanet_app(
@@ -257,14 +259,15 @@ class DeployedServices:
         }
 
     async def start(self) -> None:
-        """Declare the topology, start the workers and, where the mode says so, the message that makes them poll."""
+        """Declare the topology, and start the workers."""
         for queue in self._publisher.topology.bases:
             await self._publisher.prepare(queue)
         self._workers.start()
+
+    async def start_polling(self) -> None:
+        """Send the message that makes Phraseanet poll, where the mode says so."""
         if self._setting.mode in ("pull", "both"):
             await self._polling.start()
-        if self._setting.retention is not None:
-            self._spawn(self._sweep(self._setting.retention), "removal of what is too old")
 
     async def poll(self) -> int:
         """Let Phraseanet poll at once; how many commits it handed to itself. Raises `PollFailed`."""

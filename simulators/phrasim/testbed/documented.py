@@ -178,9 +178,12 @@ class DocumentedServices:
         return {}
 
     async def start(self) -> None:
-        """Declare the topology, start the worker and, where the mode says so, the poller."""
+        """Declare the topology, and start the worker."""
         await self._queue.declare()
         self._spawn(self._worker.run(), _WORKER)
+
+    async def start_polling(self) -> None:
+        """Start the poller, where the mode says so."""
         if self._setting.mode in ("pull", "both"):
             self._spawn(self._poller.run(), _POLLER)
 

@@ -65,7 +65,7 @@ class Addressing:
 
     `played` are those that phrasim plays, the broker among them, `external` the real ones; all others are absent.
     `urls` gives the base URL at which each service is called from here, `public_urls` the one that is told to others
-    where it is another. `transport` carries the requests. `reachable` tells whether others than phrasim can reach them.
+    where it is another. `transport` carries the requests.
     """
 
     urls: Mapping[Participant, str]
@@ -73,7 +73,6 @@ class Addressing:
     played: frozenset[Participant]
     external: tuple[Participant, ...] = ()
     public_urls: Mapping[Participant, str] = field(default_factory=dict)
-    reachable: bool = True
 
     def role(self, participant: Participant) -> Role:
         """What a participant is here."""
@@ -100,7 +99,7 @@ class InProcess:
         self._apps: dict[str, ASGIApp] = {}
         real = real_ones(external, ())
         played = frozenset(PLAYABLE).difference(real)
-        self.addressing = Addressing(URLS, InProcessTransport(self._apps), played, real, reachable=False)
+        self.addressing = Addressing(URLS, InProcessTransport(self._apps), played, real)
 
     def mount(self, apps: Mapping[Participant, ASGIApp]) -> None:
         """From now on these applications answer."""

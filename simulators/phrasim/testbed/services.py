@@ -156,7 +156,11 @@ class Services(Protocol):
         ...
 
     async def start(self) -> None:
-        """Declare the topology, start the workers and, where the mode says so, polling; all this is Phraseanet's."""
+        """Declare the topology and start the workers, which is Phraseanet's. Raises `BrokerError`."""
+        ...
+
+    async def start_polling(self) -> None:
+        """Let Phraseanet poll, where the mode says so. Raises `BrokerError`."""
         ...
 
     async def poll(self) -> int:

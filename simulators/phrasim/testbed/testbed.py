@@ -60,9 +60,14 @@ class Testbed:
         self.apps = {name: self.edges[name].around(app) for name, app in played.items()}
 
     async def start(self) -> None:
-        """Begin all that Phraseanet does by itself, where it is played. Raises `BrokerError`."""
+        """Start the workers of Phraseanet, where it is played. Raises `BrokerError`."""
         if "phraseanet" in self.network.played:
             await self.services.start()
+
+    async def start_polling(self) -> None:
+        """Let Phraseanet poll by itself, where it is played; all services answer by now. Raises `BrokerError`."""
+        if "phraseanet" in self.network.played:
+            await self.services.start_polling()
 
     async def abandon(self) -> None:
         """End at once all that the participants do by themselves; they answer requests, and begin nothing more."""
@@ -110,6 +115,7 @@ async def open_testbed(setting: Setting, storage: Path, wire: InProcess | None =
         testbed = Testbed(setting, network, accounts, new_stage(setting, network, accounts), storage, spawn)
         wire.mount(testbed.apps)
         await testbed.start()
+        await testbed.start_polling()
         try:
             yield testbed
         finally:

@@ -1,7 +1,8 @@
 """A private key that is no secret: it lies here for everybody to read.
 
-Runs in one process sign with it, so that the same seed gives the same bytes, whatever the machine. Nobody outside of
-such a run takes its tokens. A landscape that is served never uses it: whoever has this file could sign as its Auth.
+Runs whose chance comes from a seed sign with it, so that the same seed gives the same bytes everywhere: their other
+secrets can be guessed, too. A landscape that `phrasim serve` opens never uses it, since whoever has this file could sign
+as its Auth.
 """
 
 DEVELOPMENT_KEY = """\

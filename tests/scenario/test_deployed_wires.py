@@ -1,0 +1,99 @@
+"""Every scenario of the deployed profile has the same verdicts on each wire that it allows.
+
+The wires are: all in one process, sockets with the simulated broker over AMQP, and sockets with a real RabbitMQ.
+"""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Queue
+
+import pytest
+
+from differential.rabbitmq import VHOSTS
+from phrasim.broker.amqp.url import BrokerUrl
+from phrasim.documents import contract, scenarios_folder
+from phrasim.scenario import loopback
+from phrasim.scenario.events import Outcome
+from phrasim.scenario.loader import load_scenario
+from phrasim.scenario.loopback import play_on_loopback
+from phrasim.scenario.model import Scenario
+from phrasim.scenario.playable import unplayable
+from phrasim.scenario.runner import Play, play_in_process
+from phrasim.serve.external import External
+from phrasim.serve.landscape import Plan
+from phrasim.serve.sockets import bind_all
+from phrasim.testbed import SERVICES, seeded
+
+SCENARIOS = [load_scenario(path) for path in sorted(scenarios_folder().joinpath("deployed").glob("*.yaml"))]
+ON_SOCKETS = [one for one in SCENARIOS if unplayable(one, "loopback", frozenset()) is None]
+ON_RABBITMQ = [one for one in ON_SOCKETS if unplayable(one, "loopback", frozenset({"broker"})) is None]
+AT_ONCE = 4
+
+Outcomes = dict[str, "Future[Outcome]"]
+
+
+def play(scenario: Scenario, plan: Plan) -> Outcome:
+    ports = {name: (0, f"--{name}-port") for name in plan.played}
+    return play_on_loopback(scenario, Play(), plan, lambda: bind_all("127.0.0.1", ports))
+
+
+@pytest.fixture(scope="module")
+def on_sockets() -> Iterator[Outcomes]:
+    """Every scenario on sockets; several at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {one.name: pool.submit(play, one, Plan(chance=seeded(1))) for one in ON_SOCKETS}
+
+
+@pytest.fixture(scope="module")
+def on_rabbitmq(node: tuple[str, int]) -> Iterator[Outcomes]:
+    """Every scenario with a real RabbitMQ; several at once, each in a virtual host that nobody else uses meanwhile."""
+    free: Queue[str] = Queue()
+    for name in VHOSTS[1:]:
+        free.put(name)
+
+    def played(scenario: Scenario) -> Outcome:
+        vhost = free.get()
+        try:
+            external = External({}, broker=BrokerUrl(*node, vhost=vhost))
+            return play(scenario, Plan(chance=seeded(1), played=SERVICES, external=external))
+        finally:
+            free.put(vhost)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(VHOSTS) - 1) as pool:
+        patch.setattr(loopback, "QUIET_SECONDS_EXTERNAL", 0.15)  # the node lives on this machine
+        yield {one.name: pool.submit(played, one) for one in ON_RABBITMQ}
+
+
+def verdicts(outcome: Outcome) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Its verdicts; how often somebody polled, and so the number of messages, is a matter of time."""
+    return [
+        (re.sub(r"^messages as specified \(\d+\)", "messages", one.expectation), one.judgement, one.because)
+        for one in outcome.verdicts
+    ]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
+def test_a_scenario_holds_in_one_process(scenario: Scenario) -> None:
+    broken = [one for one in play_in_process(scenario, Play()).verdicts if one.judgement != "held"]
+    assert broken == []
+
+
+@pytest.mark.parametrize("scenario", ON_SOCKETS, ids=lambda one: one.name)
+def test_a_scenario_has_the_same_verdicts_on_sockets(scenario: Scenario, on_sockets: Outcomes) -> None:
+    assert verdicts(on_sockets[scenario.name].result()) == verdicts(play_in_process(scenario, Play()))
+
+
+@pytest.mark.parametrize("scenario", ON_RABBITMQ, ids=lambda one: one.name)
+def test_a_scenario_has_the_same_verdicts_with_a_real_rabbitmq(scenario: Scenario, on_rabbitmq: Outcomes) -> None:
+    found = verdicts(on_rabbitmq[scenario.name].result())
+    found.remove(("messages agree with each other", "held", ()))  # what a run with a real participant is judged by, too
+    assert found == verdicts(play_in_process(scenario, Play()))
+
+
+def test_every_operation_of_the_deployed_profile_is_called_in_some_scenario() -> None:
+    called = set()
+    for scenario in SCENARIOS:
+        events = play_in_process(scenario, Play(judged=False)).events
+        called |= {event.message.operation_id for event in events if hasattr(getattr(event, "message", None), "method")}
+    assert contract("deployed").operations.keys() - called == set()
