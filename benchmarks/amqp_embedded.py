@@ -45,7 +45,7 @@ class Bystander:
 async def serve(observer: Observer | None) -> None:
     loop = asyncio.get_running_loop()
     clock = Clock(loop)
-    broker = Broker(clock.now_ns, random.Random(1), epoch_s=int(time.time() - clock.now_ns() / 1e9))
+    broker = Broker(clock.now_ns, random.Random(1), epoch_ns=time.time_ns() - clock.now_ns())
     server = AmqpServer({"/": broker}, clock, observer=observer)
     listener = socket.create_server(("127.0.0.1", 0))
     await server.start(listener)

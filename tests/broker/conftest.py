@@ -27,7 +27,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def broker(clock: Clock) -> Broker:
-    return Broker(clock, random.Random(7), epoch_s=1_760_000_000)
+    return Broker(clock, random.Random(7), epoch_ns=1_760_000_000 * 10**9)
 
 
 @pytest.fixture

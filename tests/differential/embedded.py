@@ -27,8 +27,8 @@ def running_broker():
 
     async def serve() -> None:
         clock = Clock(loop)
-        epoch_s = int(time.time() - clock.now_ns() / 1e9)
-        broker = Broker(clock.now_ns, random.Random(1), epoch_s=epoch_s, turns_x_death=True)
+        epoch_ns = time.time_ns() - clock.now_ns()
+        broker = Broker(clock.now_ns, random.Random(1), epoch_ns=epoch_ns, turns_x_death=True)
         server = AmqpServer({"/": broker}, clock, Settings(version=VERSION))
         await server.start(listener)
         started.set()

@@ -57,8 +57,8 @@ class _Origin:
 class Broker:
     """RabbitMQ's rules for one virtual host.
 
-    `now` gives whole nanoseconds on the run's clock, `epoch_s` the seconds since 1970 at which that clock was 0; only
-    the `time` of x-death entries needs it. `names` is where generated names come from. RabbitMQ up to 3.12 and from
+    `now` gives whole nanoseconds on the run's clock, `epoch_ns` those since 1970 at which that clock was 0; only the
+    `time` of x-death entries needs it. `names` is where generated names come from. RabbitMQ up to 3.12 and from
     3.13.3 honours an x-death header that a publisher sends; 3.13.0 to 3.13.2 and 4.x do not (PROTOCOL §4.3). With
     `turns_x_death` the entries behind the first stand in the order in which RabbitMQ up to 3.12 leaves them.
 
@@ -71,7 +71,7 @@ class Broker:
         now: Callable[[], int],
         names: random.Random,
         *,
-        epoch_s: int = 0,
+        epoch_ns: int = 0,
         vhost: str = "/",
         honours_client_x_death: bool = True,
         turns_x_death: bool = False,
@@ -85,7 +85,7 @@ class Broker:
         self.connections: dict[Connection, None] = {}
         self.held_bytes = 0
         self._names = names
-        self._epoch = EPOCH + timedelta(seconds=epoch_s)
+        self._epoch_ns = epoch_ns
         self._honours_client_x_death = honours_client_x_death
         self._turns_x_death = turns_x_death
         self._seq = 0
@@ -376,7 +376,7 @@ class Broker:
             reason,
             exchange.name,
             queue.dead_letter_routing_key,
-            self._epoch + timedelta(seconds=self.now() // NS_PER_S),
+            EPOCH + timedelta(seconds=(self._epoch_ns + self.now()) // NS_PER_S),
             self.next_seq(),
             honours_client_x_death=self._honours_client_x_death,
             turns_x_death=self._turns_x_death,

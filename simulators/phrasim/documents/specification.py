@@ -44,10 +44,14 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer that an operation declares: bodies by media type, headers by lower-case name."""
+    """An answer that an operation declares: bodies by media type, headers by lower-case name.
+
+    `body_required` is false where `x-body: optional` says that it has none in some cases.
+    """
 
     status: int
     bodies: Mapping[str, Body]
+    body_required: bool
     headers: Mapping[str, Parameter]
     sequence: Arrow | None
 
@@ -137,6 +141,8 @@ class Operation:
             return []
         declared = " or ".join(answer.bodies)
         if media_type is None:
+            if not answer.body_required:
+                return []
             return [Violation("", f"the {status} answer has no body; {self.operation_id} gives {declared}")]
         body = answer.bodies.get(essence(media_type)) or answer.bodies.get("*/*")
         if body is None:
@@ -279,7 +285,8 @@ class _Reader:
             for name, header in found.get("headers", {}).items()
         }
         sequence = arrow(written) or arrow(found)
-        return Response(status, bodies(file, pointer, found), headers, sequence)
+        required = found.get("x-body") != "optional"
+        return Response(status, bodies(file, pointer, found), required, headers, sequence)
 
     def header(self, file: str, pointer: str, name: str, written: Mapping[str, Any]) -> Parameter:
         found_in, reference, found = self.store.resolve(file, written)

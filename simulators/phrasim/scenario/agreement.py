@@ -97,7 +97,7 @@ def _named_publishers(answered: Sequence[Exchange]) -> Iterator[tuple[object, li
     listed = [(item, "userId") for one in _of(answered, "listCommits") for item in _listed(one)]
     for told, key in (*notifications, *listed):
         if isinstance(told, dict) and isinstance(told.get("assets"), list):
-            yield told.get(key), [str(asset) for asset in told["assets"]]
+            yield told.get(key), [str(asset).rpartition("/")[2] for asset in told["assets"]]
 
 
 def _form_data(answered: Sequence[Exchange]) -> Iterator[str]:
@@ -155,7 +155,8 @@ def _answer(exchange: Exchange) -> Any:
 
 def _listed(exchange: Exchange) -> list[dict[str, Any]]:
     listing = _answer(exchange)
-    return [item for item in listing if isinstance(item, dict)] if isinstance(listing, list) else []
+    items = listing.get("hydra:member") if isinstance(listing, dict) else listing
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _authorization(request: Request) -> str:

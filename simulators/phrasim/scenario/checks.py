@@ -8,6 +8,7 @@ from phrasim.broker.client import Depth
 from phrasim.documents import Contract, Messages
 from phrasim.documents.specification import Operation, essence
 from phrasim.journal.account import account
+from phrasim.journal.commits import Commit, commits_of
 from phrasim.journal.conformance import conform
 from phrasim.journal.document import Section
 from phrasim.journal.events import (
@@ -23,7 +24,7 @@ from phrasim.journal.events import (
     Sent,
 )
 from phrasim.journal.sequence import label_key
-from phrasim.journal.sightings import json_of
+from phrasim.journal.sightings import Trace, json_of
 from phrasim.journal.verdict import CommitVerdict
 from phrasim.scenario.agreement import disagreements
 from phrasim.scenario.document import drawn_section
@@ -139,17 +140,28 @@ def commits(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
         held = testbed.upload.commits
         found = {"count": len(held), "acknowledged": sum(commit.acknowledged for commit in held)}
         return _counts("commits", expected, found)
-    exchanges = [one for one in Exchanges(testbed.journal.events).all if one.succeeded]
-    acknowledged = {one.request.target for one in exchanges if one.request.operation_id == "acknowledgeCommit"}
+    made = [one for one in Exchanges(testbed.journal.events).all if one.request.operation_id == "commitAssets"]
+    known = commits_of(Trace(testbed.journal.events, testbed.network.contract))
     found = {
-        "count": sum(one.request.operation_id == "commitAssets" for one in exchanges),
-        "acknowledged": len(acknowledged),
+        "count": sum(one.succeeded for one in made),
+        "acknowledged": sum(_is_acknowledged(commit) for commit in known),
     }
     if "phraseanet" in testbed.network.external and "acknowledged" in expected:
         return _unobserved(
             f"commits: {_told(expected)}", "the upload service and Phraseanet are external: nobody here sees it"
         )
     return _counts("commits", expected, found)
+
+
+def _is_acknowledged(commit: Commit) -> bool:
+    """Whether its acknowledgement, or that of each of its assets, was taken."""
+
+    def taken(operation_id: str, asset: str | None) -> bool:
+        asked = commit.about((operation_id, "request", asset))
+        return any(one.status is not None and not one.refused and not one.answer_lost for one in asked)
+
+    each = [taken("acknowledgeAsset", asset) for asset in commit.assets]
+    return taken("acknowledgeCommit", None) or (bool(each) and all(each))
 
 
 def executions(testbed: Testbed, expected: int | Mapping[str, int]) -> Verdict:

@@ -51,6 +51,9 @@ from phrasim.testbed.services import HeldCommit
 CONTROL = "control"
 """What the control port is called beside those of the participants."""
 
+_USUAL_PORTS = {"http": 80, "https": 443}
+"""The ports that httpx leaves out of a URL."""
+
 WORK_STOP_SECONDS = 0.5
 """How long the worker may still work when a landscape ends; then its commit goes back to the queue."""
 
@@ -182,7 +185,8 @@ class Landscape:
         for url in self._bound.values():
             base = httpx.URL(url)
             tls = self.plan.tls.client() if self.plan.tls else None
-            _, writer = await asyncio.open_connection(base.host, base.port, ssl=tls)
+            port = base.port or _USUAL_PORTS[base.scheme]
+            _, writer = await asyncio.open_connection(base.host, port, ssl=tls)
             writer.close()
             await writer.wait_closed()
 

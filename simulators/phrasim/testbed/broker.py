@@ -10,7 +10,7 @@ def new_broker(setting: Setting, network: Network, vhost: str = "/") -> Broker:
     return Broker(
         network.clock.now_ns,
         network.chance("broker"),
-        epoch_s=int(network.clock.epoch.timestamp()),
+        epoch_ns=round(network.clock.epoch.timestamp() * 1_000_000) * 1000,
         vhost=vhost,
         honours_client_x_death=setting.broker_version == "3",
     )

@@ -109,7 +109,7 @@ class Landscape:
     def __init__(self, now: Callable[[], int]) -> None:
         self.now = now
         self.settings = Settings()
-        self.broker = Broker(now, random.Random(7), epoch_s=1_760_000_000)
+        self.broker = Broker(now, random.Random(7), epoch_ns=1_760_000_000 * 10**9)
         self.outlets = self.with_settings(self.settings)
 
     def with_settings(self, settings: Settings, observer: Any = None) -> dict[str, Outlet]:
@@ -162,7 +162,7 @@ class Served:
 
     async def _start(self, listener: socket.socket, settings: Settings) -> tuple[Broker, AmqpServer]:
         clock = Clock(asyncio.get_running_loop())
-        broker = Broker(clock.now_ns, random.Random(7), epoch_s=1_760_000_000)
+        broker = Broker(clock.now_ns, random.Random(7), epoch_ns=1_760_000_000 * 10**9)
         second = Broker(clock.now_ns, random.Random(8), vhost="second")
         server = AmqpServer({"/": broker, "second": second}, clock, settings)
         await server.start(listener)

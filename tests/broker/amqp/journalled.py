@@ -36,7 +36,7 @@ def network(external: Iterable[Participant] = ()) -> Network:
 
 
 def core_of(net: Network) -> Broker:
-    return Broker(net.clock.now_ns, random.Random(7), epoch_s=1_760_000_000)
+    return Broker(net.clock.now_ns, random.Random(7), epoch_ns=1_760_000_000 * 10**9)
 
 
 def no_tls() -> ssl.SSLContext:

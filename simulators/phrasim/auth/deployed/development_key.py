@@ -1,8 +1,8 @@
 """A private key that is no secret: it lies here for everybody to read.
 
 Runs whose chance comes from a seed sign with it, so that the same seed gives the same bytes everywhere: their other
-secrets can be guessed, too. A landscape that `phrasim serve` opens never uses it, since whoever has this file could sign
-as its Auth.
+secrets can be guessed, too. A landscape of `phrasim serve` never uses it, since whoever has this file could sign as its
+Auth.
 """
 
 DEVELOPMENT_KEY = """\

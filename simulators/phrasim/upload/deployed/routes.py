@@ -95,7 +95,8 @@ class UploadRoutes:
         return self._asset_answer(call, await self._asset(call))
 
     async def acknowledge_asset(self, call: Call) -> ASGIApp:
-        """`POST /assets/{id}/ack`: `true`, the first time and ever after; the body is ignored (§2.4)."""
+        """`POST /assets/{id}/ack`: `true`, the first time and ever after; the body is read and ignored (§2.4)."""
+        await call.content()
         self._work.acknowledge_asset(await self._asset(call))
         return json_answer(True)
 
@@ -149,7 +150,8 @@ class UploadRoutes:
         return answer(form, commit_object(form, commit, embed_assets=self._embed_assets, whole=True))
 
     async def acknowledge_commit(self, call: Call) -> ASGIApp:
-        """`POST /commits/{id}/ack`: `true`, the first time and ever after; the body is ignored (§2.4)."""
+        """`POST /commits/{id}/ack`: `true`, the first time and ever after; the body is read and ignored (§2.4)."""
+        await call.content()
         caller = await self._caller(call)
         commit = self._commit(call)
         if not may("acknowledge a commit", caller, commit):
