@@ -241,8 +241,8 @@ def test_the_commands_of_the_page_run_as_printed(folder: Path, serving: Callable
     accounts, _ci = fences("yaml")
     Path("accounts.yaml").write_text(accounts)
     blocks = fences("sh")
-    assert len(blocks) == 8
-    known = re.findall(r"\b9[1234]0\d\b", "".join(blocks))
+    assert len(blocks) == 10
+    known = re.findall(r"\b9[12345]0\d\b", "".join(blocks))
     ports = dict(zip(dict.fromkeys(known), free_ports(len(set(known))), strict=True))
     bin_folder = folder / "bin"
     bin_folder.mkdir()
@@ -251,7 +251,7 @@ def test_the_commands_of_the_page_run_as_printed(folder: Path, serving: Callable
     command.chmod(0o755)
     environment: dict[str, Any] = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
     for block in blocks:
-        text = re.sub(r"\b9[1234]0\d\b", lambda found: str(ports[found[0]]), block)
+        text = re.sub(r"\b9[12345]0\d\b", lambda found: str(ports[found[0]]), block)
         if text.startswith("phrasim serve "):
             words = subprocess.run(
                 ["sh", "-c", f"printf '%s\\n' {text.removeprefix('phrasim ')}"],

@@ -58,7 +58,12 @@ class Serving:
             )
             self.credentials = read_credentials(options.credential, os.environ, credentials_file(Path()))
             self.plan = Plan(
-                setting=_with_credentials(setting, self.credentials),
+                setting=replace(
+                    setting,
+                    phraseanet_token=self.credentials.phraseanet_token,
+                    target_id=self.credentials.target_id,
+                    target_slug=self.credentials.target_slug,
+                ),
                 played=_played(external, only, amqp_port=options.amqp_port),
                 external=external,
                 public_urls=_public_urls(options.public_url),
@@ -153,17 +158,6 @@ class Serving:
             return []
         effect = f"Phraseanet drops the port of the upload service, and will ask for tokens and assets at port {usual}"
         return [f"pull mode: {effect}; add --upload-port {usual}, or a --public-url upload=URL without a port"]
-
-
-def _with_credentials(setting: Setting, credentials: Credentials) -> Setting:
-    """The setting with what real participants want to be shown, and with the target that a real upload service has."""
-    first, *others = setting.deployed.targets
-    first = replace(first, id=credentials.target_id or first.id, slug=credentials.target_slug or first.slug)
-    return replace(
-        setting,
-        phraseanet_token=credentials.phraseanet_token,
-        deployed=replace(setting.deployed, targets=(first, *others)),
-    )
 
 
 def _played(external: External, only: Sequence[Participant] | None, amqp_port: int | None) -> tuple[Participant, ...]:

@@ -22,6 +22,8 @@ UNPROVED: Mapping[str, str] = {
     "commits": "that the upload service has taken the acknowledgement",
     "executions": "that Phraseanet works once on each delivery",
     "queues": "that Phraseanet leaves no message in a queue",
+    "counts": "what else Phraseanet and the upload service hold",
+    "notes": "what external participants would have noted",
     "refusals": "that external participants refuse each other what they should",
 }
 """What is left unproved where an expectation is unobserved, by the first word of the expectation."""

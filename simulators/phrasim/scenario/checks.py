@@ -67,7 +67,7 @@ def judge(
     if expect.counts:
         yield counts(testbed, expect.counts)
     if expect.notes:
-        yield notes(events, expect.notes)
+        yield notes(events, expect.notes, external)
     if expect.refusals:
         yield from refusals(events, expect.refusals, testbed.network.contract, external)
 
@@ -179,14 +179,15 @@ def counts(testbed: Testbed, expected: Mapping[str, int]) -> Verdict:
     """What the participants hold besides commits and records; that of external ones cannot be seen."""
     who = [name for name in ("upload", "phraseanet") if name in testbed.network.external]
     if who:
-        return _unobserved(
-            f"counts: {_told(expected)}", f"{' and '.join(who)} are external" if who[1:] else f"{who[0]} is external"
-        )
+        return _unobserved(f"counts: {_told(expected)}", f"{_and(who)} external")
     return _counts("counts", expected, testbed.services.counts())
 
 
-def notes(events: Iterable[Event], expected: Mapping[str, int]) -> Verdict:
-    """How often the simulated participants noted something."""
+def notes(events: Iterable[Event], expected: Mapping[str, int], external: tuple[Participant, ...] = ()) -> Verdict:
+    """How often the simulated participants noted something; external ones, save a broker, may have had cause to."""
+    who = [name for name in external if name != "broker"]
+    if who:
+        return _unobserved(f"notes: {_told(expected)}", f"{_and(who)} external, and note nothing here")
     noted = Counter(event.note for event in events if isinstance(event, Noted))
     return _counts("notes", expected, {name: noted[name] for name in expected})
 
@@ -227,6 +228,10 @@ def refusals(
     for operation_id in (name for name in expected if name not in seen):
         told = f"refusals: {operation_id} {_statuses(expected[operation_id])}"
         yield _unobserved(told, f"{' and '.join(sorted(_ends(operation_id, contract)))} are external")
+
+
+def _and(names: Sequence[str]) -> str:
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _unobserved(expectation: str, why: str) -> Verdict:

@@ -20,7 +20,6 @@ from phrasim.scenario.runner import Listener, Play, Run, setting_of
 from phrasim.serve.broker import external_connector
 from phrasim.serve.landscape import Plan, open_landscape
 from phrasim.testbed import Testbed
-from phrasim.testbed.deployed_setting import DeployedSetting, TargetSetting
 from phrasim.testbed.profiles import profile_of
 
 QUIET_SECONDS = 0.1
@@ -51,10 +50,16 @@ def play_on_loopback(
     Raises what `play_in_process` does, `PortError` where a port cannot be had, `SeedError` where the seed data does
     not fit, `BrokerError` where a real broker cannot be used.
     """
-    setting = replace(setting_of(scenario, play.seed), phraseanet_token=plan.setting.phraseanet_token)
-    setting = replace(setting, deployed=_with_target(setting.deployed, plan.setting.deployed.targets[0]))
+    known = plan.setting
+    setting = replace(
+        setting_of(scenario, play.seed),
+        phraseanet_token=known.phraseanet_token,
+        target_id=known.target_id,
+        target_slug=known.target_slug,
+    )
     plan = replace(plan, setting=setting, events_max=None)  # it is judged by all of its events
-    if profile_of(setting.profile).drops_port and not plan.external.urls and "upload" not in plan.public_urls:
+    ours = {"upload", "phraseanet"} <= set(plan.played)
+    if profile_of(setting.profile).drops_port and ours and "upload" not in plan.public_urls:
         # A port would be dropped (H22). Nobody outside of this run has to find the way.
         scheme = "https" if plan.tls else "http"
         plan = replace(plan, public_urls={**plan.public_urls, "upload": f"{scheme}://upload.test"})
@@ -67,14 +72,6 @@ def play_on_loopback(
         runner = ending.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(run.main(_opened(plan, bound, Path(storage)), _until_quiet))
     return run.ended()
-
-
-def _with_target(setting: DeployedSetting, known: TargetSetting) -> DeployedSetting:
-    """The setting, its first target by the id and slug of the one that a real upload service has, if one is known."""
-    first, *others = setting.targets
-    if known.id is None:
-        return setting
-    return replace(setting, targets=(replace(first, id=known.id, slug=known.slug), *others))
 
 
 @asynccontextmanager

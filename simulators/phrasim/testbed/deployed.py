@@ -83,8 +83,12 @@ class DeployedStage:
             OAuthToken(spoilt[1], revoked=True),
         )
         ids = network.chance("upload/targets")
-        self._targets = tuple(
-            self._target(one, str(uuid.UUID(int=ids.getrandbits(128), version=4))) for one in setting.deployed.targets
+        first, *others = setting.deployed.targets
+        known = replace(first, slug=setting.target_slug or first.slug)
+        drawn_ids = [str(uuid.UUID(int=ids.getrandbits(128), version=4)) for _ in setting.deployed.targets]
+        self._targets = (
+            self._target(known, setting.target_id or drawn_ids[0]),
+            *map(self._target, others, drawn_ids[1:]),
         )
         self.targets: Sequence[Mapping[str, str]] | None = [{"id": one.id, "slug": one.slug} for one in self._targets]
         self.given: Mapping[str, str] = {
@@ -112,13 +116,13 @@ class DeployedStage:
             tokens=self._tokens,
         )
 
-    def _target(self, setting: TargetSetting, drawn_id: str) -> Target:
+    def _target(self, setting: TargetSetting, target_id: str) -> Target:
         url = setting.url
         if url is None and self._setting.mode in ("push", "both"):
             path = CONTRACT.operations["enqueueAssets"].path
             url = self._network.addressing.url("phraseanet") + path
         return Target(
-            id=setting.id or drawn_id,
+            id=target_id,
             slug=setting.slug,
             name=setting.slug,
             url=url,

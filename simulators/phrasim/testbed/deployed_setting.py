@@ -15,10 +15,9 @@ GRACE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class TargetSetting:
-    """A target of the upload service; None lets the landscape choose: a fresh id, its Phraseanet, that one's token."""
+    """A target of the upload service; None lets the landscape choose: its Phraseanet, by that one's token."""
 
     slug: str
-    id: str | None = None
     url: str | None = None
     scheme: str = "OAuth"
     key: str | None = None

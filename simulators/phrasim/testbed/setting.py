@@ -34,6 +34,10 @@ class Setting:
     notification_fields: tuple[str, ...] = ALL_FIELDS
     phraseanet_token: str | None = None
     """What the upload service shows Phraseanet, as `Authorization: OAuth <token>`; None shows nothing (A4)."""
+    target_id: str | None = None
+    """The id of the first target, where others know it already; None draws one."""
+    target_slug: str | None = None
+    """The slug of the first target of a real upload service; None takes the setting's own."""
     broker_version: BrokerVersion = "3"
     faults: tuple[Fault, ...] = ()
     deployed: DeployedSetting = field(default_factory=DeployedSetting)
