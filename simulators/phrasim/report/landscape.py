@@ -22,6 +22,15 @@ def landscape_lines(description: Mapping[str, Any], setting: Setting) -> "Iterat
     for name in (*SERVICES, "broker", "control"):
         found = description[name]
         yield "plain", f"  {name:12}{found['url'] if found else 'nobody'}"
+    targets = (description["upload"] or {}).get("targets", ())
+    if targets:
+        yield "heading", "targets of the upload service"
+    for target in targets:
+        yield "plain", f"  {target['slug']}  id {target['id']}"
+    token = (description["phraseanet"] or {}).get("token")
+    if targets and token:  # where there are targets, Phraseanet asks for its token
+        yield "heading", "Phraseanet's token, as Authorization: OAuth …"
+        yield "plain", f"  {token}"
     if description["users"]:
         yield "heading", "users"
     for user in description["users"]:
