@@ -26,6 +26,8 @@ from phrasim.broker import (
     Returned,
 )
 
+pytestmark = pytest.mark.many_cases
+
 QUEUES = ("q0", "q1", "q2", "q3")
 EXCHANGES = ("", "amq.direct", "amq.fanout")
 KEYS = ("q0", "q1", "q2", "a")

@@ -22,6 +22,8 @@ from differential.wire import METHODS, replies
 from phrasim.broker import errors
 from phrasim.broker.amqp.dispatch import OPERATIONS
 
+pytestmark = pytest.mark.many_cases
+
 RECORDED = sorted((Path(__file__).parent / "programs").glob("*.json"))
 
 EXAMPLES = 150

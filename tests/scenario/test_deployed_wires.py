@@ -6,13 +6,16 @@ The wires are: all in one process, sockets with the simulated broker over AMQP, 
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from queue import Queue
 
 import pytest
 
 from differential.rabbitmq import VHOSTS
 from phrasim.broker.amqp.url import BrokerUrl
-from phrasim.documents import contract, scenarios_folder
+from phrasim.documents import contract, scenarios_folder, secret_fields
+from phrasim.journal.events import Request, Sent
+from phrasim.journal.lines import trace_bytes
 from phrasim.scenario import loopback
 from phrasim.scenario.events import Outcome
 from phrasim.scenario.loader import load_scenario
@@ -24,6 +27,8 @@ from phrasim.serve.external import External
 from phrasim.serve.landscape import Plan
 from phrasim.serve.sockets import bind_all
 from phrasim.testbed import SERVICES, seeded
+
+pytestmark = pytest.mark.many_cases
 
 SCENARIOS = [load_scenario(path) for path in sorted(scenarios_folder().joinpath("deployed").glob("*.yaml"))]
 ON_SOCKETS = [one for one in SCENARIOS if unplayable(one, "loopback", frozenset()) is None]
@@ -73,27 +78,39 @@ def verdicts(outcome: Outcome) -> list[tuple[str, str, tuple[str, ...]]]:
     ]
 
 
+@cache
+def in_process(name: str) -> Outcome:
+    """Its outcome in one process, which is the same whenever it is played."""
+    (scenario,) = [one for one in SCENARIOS if one.name == name]
+    return play_in_process(scenario, Play())
+
+
+def trace(outcome: Outcome) -> bytes:
+    return trace_bytes(outcome.header, outcome.events, secret_fields())
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
-def test_a_scenario_holds_in_one_process(scenario: Scenario) -> None:
-    broken = [one for one in play_in_process(scenario, Play()).verdicts if one.judgement != "held"]
-    assert broken == []
+def test_a_scenario_holds_in_one_process_and_gives_the_same_bytes_again(scenario: Scenario) -> None:
+    outcome = in_process(scenario.name)
+    assert [one for one in outcome.verdicts if one.judgement != "held"] == []
+    assert trace(play_in_process(scenario, Play(judged=False))) == trace(outcome)
 
 
 @pytest.mark.parametrize("scenario", ON_SOCKETS, ids=lambda one: one.name)
 def test_a_scenario_has_the_same_verdicts_on_sockets(scenario: Scenario, on_sockets: Outcomes) -> None:
-    assert verdicts(on_sockets[scenario.name].result()) == verdicts(play_in_process(scenario, Play()))
+    assert verdicts(on_sockets[scenario.name].result()) == verdicts(in_process(scenario.name))
 
 
 @pytest.mark.parametrize("scenario", ON_RABBITMQ, ids=lambda one: one.name)
 def test_a_scenario_has_the_same_verdicts_with_a_real_rabbitmq(scenario: Scenario, on_rabbitmq: Outcomes) -> None:
     found = verdicts(on_rabbitmq[scenario.name].result())
     found.remove(("messages agree with each other", "held", ()))  # what a run with a real participant is judged by, too
-    assert found == verdicts(play_in_process(scenario, Play()))
+    assert found == verdicts(in_process(scenario.name))
 
 
 def test_every_operation_of_the_deployed_profile_is_called_in_some_scenario() -> None:
     called = set()
     for scenario in SCENARIOS:
-        events = play_in_process(scenario, Play(judged=False)).events
-        called |= {event.message.operation_id for event in events if hasattr(getattr(event, "message", None), "method")}
+        sent = [event.message for event in in_process(scenario.name).events if isinstance(event, Sent)]
+        called |= {message.operation_id for message in sent if isinstance(message, Request)}
     assert contract("deployed").operations.keys() - called == set()

@@ -14,6 +14,8 @@ from phrasim.serve import landscapes as module
 from phrasim.serve.landscape import Plan
 from phrasim.testbed import Setting
 
+pytestmark = pytest.mark.many_cases
+
 LANDSCAPES = 200
 AT_ONCE = 20
 

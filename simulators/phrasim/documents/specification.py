@@ -131,7 +131,8 @@ class Operation:
     def response_violations(self, status: int, media_type: str | None, value: Any) -> list[Violation]:
         """What is wrong with an answer's status, media type and body.
 
-        A body whose declaration has no schema, as the bytes of a file, passes whatever it is.
+        A body whose declaration has no schema, as the bytes of a file, passes whatever it is; so does one that is not
+        JSON, of which `value` says nothing.
         """
         answer = self.answers.get(status)
         if answer is None:
@@ -148,7 +149,9 @@ class Operation:
         if body is None:
             said = f"the media type {media_type!r} is not declared for {status}"
             return [Violation("", f"{said}; {self.operation_id} gives {declared}")]
-        return [] if body.pointer is None else self.schemas.violations(body.file, body.pointer, value)
+        if body.pointer is None or "json" not in body.media_type:
+            return []
+        return self.schemas.violations(body.file, body.pointer, value)
 
     def header_violations(self, status: int, headers: Mapping[str, str]) -> list[Violation]:
         """What is wrong with the headers of an answer of a declared status; names are compared in lower case."""

@@ -67,10 +67,12 @@ class User:
         """Call an operation; the body of the answer is kept if it is JSON, and only counted otherwise."""
         operation = self._testbed.network.contract.operations[operation_id]
         client = self._client_of(operation.participant)
-        path = re.sub(r"\{(\w+)\}", lambda match: quote(asked.parameters[match[1]], safe=""), operation.path)
+        url = asked.url
+        if url is None:
+            url = re.sub(r"\{(\w+)\}", lambda match: quote(asked.parameters[match[1]], safe=""), operation.path)
         if asked.query:
-            path = f"{path}?{urlencode(asked.query)}"
-        request = self._request(client, operation.method, asked.url or path, asked)
+            url += f"{'&' if '?' in url else '?'}{urlencode(asked.query)}"
+        request = self._request(client, operation.method, url, asked)
         response = await client.send(request, stream=True)
         body = await _kept(response)
         return response, ExchangeValues(

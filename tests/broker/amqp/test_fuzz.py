@@ -28,6 +28,8 @@ from broker.amqp.fuzzing import CHANGES, HEAD, HEADER, METHOD, Case, kept, raw_f
 from phrasim.broker.amqp.dispatch import OPERATIONS
 from phrasim.broker.amqp.settings import Settings
 
+pytestmark = pytest.mark.many_cases
+
 STREAMS = Path(__file__).parent / "streams"
 
 REFUSED = {

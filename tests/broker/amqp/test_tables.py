@@ -30,6 +30,8 @@ from phrasim.broker.amqp.tables import (
     short_string,
 )
 
+pytestmark = pytest.mark.many_cases
+
 
 def from_bytes(encoded: bytes) -> str:
     return encoded.decode("utf-8", "surrogateescape")

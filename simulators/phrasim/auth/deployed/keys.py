@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import jwt
@@ -33,8 +34,12 @@ class SigningKey:
         return cls._named(generate_private_key(_EXPONENT, _BITS))
 
     @classmethod
+    @cache
     def development(cls) -> "SigningKey":
-        """The key that anybody has, for runs in one process: the same run gives the same tokens."""
+        """The key that anybody has, for runs whose chance comes from a seed: the same run gives the same tokens.
+
+        Reading it costs 50 ms, since it is checked.
+        """
         key = load_pem_private_key(DEVELOPMENT_KEY.encode(), password=None)
         assert isinstance(key, RSAPrivateKey), "the development key is an RSA key"
         return cls._named(key)

@@ -48,8 +48,9 @@ class AssetsIngest:
                 "commit_id": commit_id,
                 "verify_ssl": payload.get("verify_ssl", True),
             }
-            message = await self._publisher.publish(CREATE_RECORD, record)
+            # Looked for before others can work on the message, and finish the row.
             row = self._state.jobs.unfinished(commit_id, as_text(asset))
+            message = await self._publisher.publish(CREATE_RECORD, record)
             if row is None:
                 raise WorkerDied(f"asset {asset!r} of commit {commit_id} has no job row")
             row.payload = message

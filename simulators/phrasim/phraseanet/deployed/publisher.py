@@ -1,5 +1,6 @@
 """What Phraseanet publishes: each message is stamped, and before each the queue is declared anew (§4.1, §4.2)."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,7 @@ class Publisher:
         self._client = client
         self._now = now
         self._note = note
+        self._declaring = asyncio.Lock()
 
     async def publish(self, message_type: str, payload: Payload) -> dict[str, Any]:
         """Publish work to a base queue; the message as it was before it got its stamp."""
@@ -62,10 +64,12 @@ class Publisher:
     async def prepare(self, queue: str) -> None:
         """Declare a queue, the one that belongs to it, and their exchanges (§4.1). Raises `BrokerError`.
 
-        Each is first declared passively, so that one whose arguments are others by now stays as it is.
+        Each is first declared passively, so that one whose arguments are others by now stays as it is. Where there is
+        none, that closes the channel, which other processes have not in common with this one: here they wait.
         """
-        for name in self.topology.declared_with(queue):
-            await self._declare(name)
+        async with self._declaring:
+            for name in self.topology.declared_with(queue):
+                await self._declare(name)
 
     async def leave(self) -> None:
         """Leave the broker."""

@@ -45,12 +45,15 @@ class PhraseanetRoutes:
         try:
             notification = msgspec.json.decode(content)
         except (ValueError, RecursionError):
-            return refused(call.request, 422, "Syntax error", self._now())
+            return self._unprocessable(call, "Syntax error")
         violations = call.operation.request_violations("application/json", notification)
         if violations:
-            return refused(call.request, 422, _details(violations[0], notification), self._now())
+            return self._unprocessable(call, _details(violations[0], notification))
         await self._publisher.publish(ASSETS_INGEST, {**notification, "type": PUSH})
         return accepted(call.request, {"data": notification}, self._now())
+
+    def _unprocessable(self, call: Call, details: str) -> Response:
+        return refused(call.request, 422, details, self._now(), {"X-Status-Code": "422"})
 
     async def http_exception(self, request: Request, error: Exception) -> Response:
         """No such path (without its slash the operation's is none, A3), or another method."""
