@@ -19,6 +19,11 @@ demo: .venv/.installed
 	$(BIN)/phrasim conform docs/request-flow.md demo/push.jsonl
 	@echo
 	$(BIN)/phrasim conform docs/request-flow.md demo/pull.jsonl
+	@echo
+	$(BIN)/phrasim run push pull --profile deployed --trace demo/deployed
+	$(BIN)/phrasim conform docs/deployed-flow.md demo/deployed/deployed-push.jsonl
+	@echo
+	$(BIN)/phrasim conform docs/deployed-flow.md demo/deployed/deployed-pull.jsonl
 
 test: check tests wheel
 

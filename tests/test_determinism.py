@@ -20,7 +20,7 @@ SCENARIOS = [
     *sorted(scenarios_folder().glob("*.yaml")),
     *(scenarios_folder() / "deployed" / f"{name}.yaml" for name in ("push", "pull", "story-holds-the-assets")),
 ]
-"""All of the documented profile, and some of the deployed, all of which `scenario/test_deployed_wires.py` plays twice."""
+"""All of the documented profile, and some of the deployed: `test_deployed_wires.py` repeats each of those."""
 BROTLI = {
     "none": None,
     "importable": "def decompress(data): return data\nclass Decompressor: pass\n",

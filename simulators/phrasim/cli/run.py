@@ -145,6 +145,7 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
     """
     from phrasim.cli.output import fail
     from phrasim.documents import scenarios_folder
+    from phrasim.documents.nearest import meant
     from phrasim.scenario.loader import ScenarioError, load_scenario
 
     found: dict[Path, Path] = {}
@@ -160,8 +161,10 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
         elif not path.is_absolute() and ".." not in path.parts and shipped.is_file():
             found[shipped.resolve()] = shipped
         else:
-            known = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
-            fail(f"there is no file or folder {str(path)!r}, and no scenario of that name; phrasim comes with {known}")
+            names = sorted(file.stem for file in shipped.parent.glob("*.yaml"))
+            close = meant(path.name, names)
+            hint = f"phrasim comes with {', '.join(names)}" if close is None else f"did you mean {close!r}?"
+            fail(f"there is no file or folder {str(path)!r}, and no scenario of that name; {hint}")
     loaded: list[Scenario] = []
     problems: list[DocumentError] = []
     for path in found.values():

@@ -131,8 +131,8 @@ class Operation:
     def response_violations(self, status: int, media_type: str | None, value: Any) -> list[Violation]:
         """What is wrong with an answer's status, media type and body.
 
-        A body whose declaration has no schema, as the bytes of a file, passes whatever it is; so does one that is not
-        JSON, of which `value` says nothing.
+        A body whose declaration has no schema, as the bytes of a file, passes whatever it is; so does one of another
+        form than JSON that nobody has read, which is None here.
         """
         answer = self.answers.get(status)
         if answer is None:
@@ -149,7 +149,7 @@ class Operation:
         if body is None:
             said = f"the media type {media_type!r} is not declared for {status}"
             return [Violation("", f"{said}; {self.operation_id} gives {declared}")]
-        if body.pointer is None or "json" not in body.media_type:
+        if body.pointer is None or (value is None and "json" not in body.media_type):
             return []
         return self.schemas.violations(body.file, body.pointer, value)
 
