@@ -4,10 +4,10 @@ A request is the arrow if it was sent, or received where its sender is not obser
 is another arrow's business. A message that was lost walks nothing. The order is partial: the stages as drawn, uploads
 free among each other, the downloads of different assets too.
 
-A redelivery opens a new attempt: what follows the delivery, of the asset that it is about if it is about one, is
-judged on the last one. Where nobody saw the deliveries,
-since both their ends are external, what follows may come again. A poll counts only if its answer
-lists the commit and the commit's message was published after it: the others are ticks of a timer.
+A redelivery opens a new attempt: what follows the delivery, of the asset that it is about if it is about one, is judged
+on the last one. Where nobody saw the deliveries, since both their ends are external, what follows may come again. A
+poll counts only if its answer lists the commit and the commit's message was published after it: the others are ticks
+of a timer.
 """
 
 import bisect
@@ -127,17 +127,11 @@ class _Executions:
 
     def __init__(self, delivery: Arrow, deliveries: list[Sighting]) -> None:
         self.delivery = delivery
-        self._ids = {one.message.id for one in deliveries}
+        self.ids = frozenset(one.message.id for one in deliveries)
         self.openers = [one for index, one in enumerate(deliveries) if index == 0 or one.delivered_again]
 
-    def holds(self, delivery: Sighting) -> bool:
-        """Whether this is one of the deliveries."""
-        return delivery.message.id in self._ids
-
     def cover(self, arrow: Arrow) -> bool:
-        """Whether that arrow is walked in these executions: it is the delivery, or comes behind it."""
-        if self.delivery.asset not in (None, arrow.asset):
-            return False
+        """Whether that arrow, of the same asset or of the whole commit's, is the delivery or comes behind it."""
         return arrow == self.delivery or self.delivery.precedes(arrow)
 
 
@@ -163,6 +157,11 @@ class _Judge:
         self._executions = [
             _Executions(arrow, self._candidates(arrow)) for arrow in self._arrows if arrow.kind.part == "delivery"
         ]
+        self._executions_of: dict[str | None, list[_Executions]] = {}
+        self._opened_by: dict[str, _Executions] = {}
+        for one in self._executions:
+            self._executions_of.setdefault(one.delivery.asset, []).append(one)
+            self._opened_by.update(dict.fromkeys(one.ids, one))
 
     def verdict(self) -> CommitVerdict:
         """The verdict on this commit."""
@@ -239,13 +238,17 @@ class _Judge:
 
     def _behind(self, arrow: Arrow) -> "_Executions | None":
         """The executions in which an arrow is walked, the innermost; None where nothing was delivered before it."""
-        found = [one for one in self._executions if one.openers and one.cover(arrow)]
+        found = [one for one in self._covering(arrow) if one.openers]
         return max(found, key=lambda one: (one.delivery.group, one.delivery.place), default=None)
+
+    def _covering(self, arrow: Arrow) -> "list[_Executions]":
+        subjects = dict.fromkeys((None, arrow.asset))
+        return [one for subject in subjects for one in self._executions_of.get(subject, ()) if one.cover(arrow)]
 
     def _attempt_of(self, sighting: Sighting, executions: "_Executions") -> int:
         """The number from 0 of the attempt that a message belongs to: by its cause, else by its place."""
         delivery = self._trace.delivery_behind(sighting)
-        known = delivery is not None and executions.holds(delivery)
+        known = delivery is not None and delivery.message.id in executions.ids
         line = delivery.line if delivery is not None and known else sighting.line
         return max(sum(opener.line <= line for opener in executions.openers) - 1, 0)
 
@@ -282,9 +285,8 @@ class _Judge:
     def _is_of_others(self, sighting: Sighting, executions: "_Executions") -> bool:
         """Whether a message was caused by the delivery of another arrow."""
         delivery = self._trace.delivery_behind(sighting)
-        if delivery is None or executions.holds(delivery):
-            return False
-        return any(one.holds(delivery) for one in self._executions)
+        opened = None if delivery is None else self._opened_by.get(delivery.message.id)
+        return opened is not None and opened is not executions
 
     def _verdict(
         self,
@@ -305,7 +307,7 @@ class _Judge:
 
     def _may_come_again(self, arrow: Arrow) -> bool:
         """Whether a redelivery that nobody could see may be behind a repetition."""
-        behind = [one.delivery for one in self._executions if one.cover(arrow) and one.delivery != arrow]
+        behind = [one.delivery for one in self._covering(arrow) if one.delivery != arrow]
         return any(_unobserved(delivery, self._external) for delivery in behind)
 
     def _why_missing(self, arrow: Arrow) -> Mark:
