@@ -358,7 +358,7 @@ def test_a_rule_without_words_of_its_own_is_named(count_things: Operation) -> No
 
 def test_secret_fields_are_those_marked_in_the_documents() -> None:
     of_both_profiles = {"token", "access_token", "client_secret", "password"}
-    assert secret_fields() == of_both_profiles | {"assetToken", "refresh_token", "signature", "url?"}
+    assert secret_fields() == of_both_profiles | {"assetToken", "refresh_token", "signature", "url?", "oauth_token"}
 
 
 def test_a_reference_that_leads_nowhere_is_named(tmp_path: Path) -> None:

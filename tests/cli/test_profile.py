@@ -80,8 +80,9 @@ def test_a_trace_of_the_deployed_profile_is_replayed_and_drawn_and_held_to_its_f
         (("profile: deployed\n", ""), "the profile documented has no operation 'acknowledgeAsset'"),
         (("given:\n", "given:\n  uploadSizeMax: 1 KiB\n"), "this has a meaning in the profile documented only"),
         (("  records: one", "  queues: {createRecords: 0}\n  records: one"), "did you mean 'createRecord'?"),
-        (("{assetsIngest: 1,", "{assetIngest: 1,"), "did you mean 'assetsIngest'?"),
+        (("{assetsIngest: 1}", "{assetIngest: 1}"), "did you mean 'assetsIngest'?"),
         (("$given.target.slug", "$given.target.slog"), "$given.target.slog: given has"),
+        (("expect:\n", "expect:\n  notes: {workr died: 0}\n"), "did you mean 'worker died'?"),
         (("    file: $each\n", "    file: $each\n    body: {}\n"), "a step sends one body; this one has file and body"),
     ],
 )
@@ -124,12 +125,39 @@ def test_people_are_told_the_targets_and_the_token_of_phraseanet(
     at = lines.index("targets of the upload service")
     assert lines[at + 1].startswith("  phraseanet  id ")
     assert lines[at + 2] == "Phraseanet's token, as Authorization: OAuth …"
+
+
+def test_pull_mode_finds_the_simulated_upload_service_at_any_port(
+    served: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = served("--mode", "off", "--print", "json")
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    landscapes = f"{told['control']['url']}/_phrasim/landscapes"
+    further = httpx.post(landscapes, json={"mode": "pull", "interval": "1 h"}).json()
+    bearer = {"authorization": f"Bearer {further['users'][0]['token']}"}
+    slug = further["upload"]["targets"][0]["slug"]
+    upload = further["upload"]["url"]
+    sent = httpx.post(f"{upload}/assets", headers=bearer, data={"targetSlug": slug}, files={"file": b"Hello."})
+    httpx.post(f"{upload}/commit", headers=bearer, json={"files": [sent.json()["id"]], "targetSlug": slug})
+    assert httpx.post(f"{further['control']['url']}/_phrasim/poll").json() == {"accepted": 1}
+    fault = {"operationId": "downloadAsset", "refuse": True}
+    refused = httpx.post(f"{further['control']['url']}/_phrasim/faults", json=fault)
+    assert (refused.status_code, "the profile deployed has no operation 'downloadAsset'" in refused.text) == (400, True)
+
+
+def test_pull_mode_with_a_real_upload_service_at_a_port_is_warned_of(
+    served: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = served("--mode", "pull", "--only", "phraseanet,auth", "--upload", "http://127.0.0.1:9", "--print", "json")
+    assert process.stdout is not None
+    assert process.stdout.readline()
     process.terminate()
     _, said = process.communicate(timeout=10)
-    assert "Phraseanet drops the port of the upload service, and will ask for tokens and assets at port 80" in said
+    assert "Phraseanet drops the port of http://127.0.0.1:9, and will ask at the usual one" in said
 
 
-def test_pull_mode_at_the_usual_port_is_told_nothing(served: Callable[..., subprocess.Popen[str]]) -> None:
+def test_the_usual_port_can_be_served(served: Callable[..., subprocess.Popen[str]]) -> None:
     host = "127.0.4.80"
     try:
         socket.create_server((host, 80)).close()

@@ -35,7 +35,7 @@ def violations(value: Any) -> list[str]:
 def test_a_fault_that_was_written_is_read_back_and_fits_the_schema(fault: Fault) -> None:
     value = fault_value(fault)
     assert violations(value) == []
-    assert fault_problem(value) is None
+    assert fault_problem(value, contract("documented")) is None
     assert fault_of(value) == fault
 
 
@@ -70,7 +70,7 @@ def test_a_fault_is_written_as_a_scenario_has_it() -> None:
 def test_a_fault_without_sense_is_told(written: dict[str, Any], said: str) -> None:
     value = {"operationId": "listCommits", **written}
     assert violations(value) == []
-    assert str(fault_problem(value)) == said
+    assert str(fault_problem(value, contract("documented"))) == said
 
 
 def test_a_name_that_is_not_known_is_told_with_the_nearest() -> None:

@@ -376,9 +376,9 @@ def test_the_deployed_services_have_targets_and_walk_their_own_flow(phrasim_land
     (target,) = phrasim_landscape.targets
     upload, user = phrasim_landscape.upload.url, phrasim_landscape.publisher
     with httpx.Client(transport=phrasim_landscape.transport, base_url=upload, headers=user.headers) as client:
-        sent = client.post("/assets", files={"file": ("a.txt", b"Hello.")}, data={"targetSlug": target["slug"]})
+        sent = client.post("/assets", files={"file": ("a.txt", b"Hello.")}, data={"targetSlug": target.slug})
         asset = sent.json()["id"]
-        client.post("/commit", json={"files": [asset], "target": f"/targets/{target['id']}"})
+        client.post("/commit", json={"files": [asset], "target": f"/targets/{target.id}"})
     phrasim_landscape.wait_for("acknowledgeAsset")
     phrasim_landscape.wait(1)
     assert [(one.original_name, one.size) for one in phrasim_landscape.records] == [("a.txt", 6)]

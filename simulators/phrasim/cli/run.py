@@ -164,6 +164,9 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
             names = sorted(file.stem for file in shipped.parent.glob("*.yaml"))
             close = meant(path.name, names)
             hint = f"phrasim comes with {', '.join(names)}" if close is None else f"did you mean {close!r}?"
+            other = "documented" if profile in _FOLDERS else _FOLDERS[0]
+            if (scenarios_folder() / (other if other in _FOLDERS else "") / f"{path}.yaml").is_file():
+                hint = f"there is one in the other profile: add --profile {other}"
             fail(f"there is no file or folder {str(path)!r}, and no scenario of that name; {hint}")
     loaded: list[Scenario] = []
     problems: list[DocumentError] = []

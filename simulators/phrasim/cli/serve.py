@@ -286,7 +286,7 @@ def _time(option: str, written: str) -> float:
 
     pointer = "/components/schemas/LandscapeRequest/properties/interval"
     if installed_schemas().violations("control.yaml", pointer, written):
-        fail(f"{option} {written!r}: write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'")
+        fail(f"{option} {written!r}: write a number and its unit, such as '5 s', '500 ms' or '2 min'")
     return seconds(written)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
+
 from phrasim.auth.accounts import Client, User
 from phrasim.broker.amqp.external import hold_unused
 from phrasim.broker.amqp.url import BrokerUrlError, broker_url
@@ -149,15 +151,14 @@ class Serving:
         ] + self._dropped_ports()
 
     def _dropped_ports(self) -> list[str]:
-        """What will not work where Phraseanet drops the port of the upload service that it pulls (H22)."""
-        profile, played = profile_of(self.plan.setting.profile), self.plan.played
-        pulls = self.plan.setting.mode in ("pull", "both") and {"upload", "phraseanet"} <= set(played)
-        port = self._options.ports["upload"]
-        usual = 443 if self.plan.tls else 80
-        if not profile.drops_port or not pulls or port == usual or "upload" in self.plan.public_urls:
+        """What will not work where Phraseanet drops the port of the real upload service that it pulls (H22)."""
+        url = self.plan.external.urls.get("upload")
+        pulls = self.plan.setting.mode in ("pull", "both") and "phraseanet" in self.plan.played
+        if url is None or not pulls or not profile_of(self.plan.setting.profile).drops_port:
             return []
-        effect = f"Phraseanet drops the port of the upload service, and will ask for tokens and assets at port {usual}"
-        return [f"pull mode: {effect}; add --upload-port {usual}, or a --public-url upload=URL without a port"]
+        if httpx.URL(url).port is None:
+            return []
+        return [f"pull mode: Phraseanet drops the port of {url}, and will ask at the usual one, where nobody may be"]
 
 
 def _played(external: External, only: Sequence[Participant] | None, amqp_port: int | None) -> tuple[Participant, ...]:

@@ -53,7 +53,8 @@ class Store:
     def secret_fields(self) -> frozenset[str]:
         """The names of the properties and parameters that any document of the folder marks `x-secret`.
 
-        One that it marks `x-secret: query` is a URL of which the query alone is secret: its name ends in `?` here.
+        So are the query parameters of security schemes. What is marked `x-secret: query` is a URL of which the query
+        alone is secret: its name ends in `?` here.
         Reads every file.
         """
         if self._secret_fields is None:
@@ -124,7 +125,8 @@ def _named_schemas(value: Any) -> Iterator[tuple[str, Any]]:
         if isinstance(value.get("properties"), dict):
             yield from value["properties"].items()
         if "in" in value and isinstance(value.get("name"), str):
-            yield value["name"], value.get("schema")
+            is_credential = (value.get("type"), value["in"]) == ("apiKey", "query")
+            yield value["name"], {"x-secret": True} if is_credential else value.get("schema")
         for item in value.values():
             yield from _named_schemas(item)
 

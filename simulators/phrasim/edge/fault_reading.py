@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from phrasim.documents import Violation
+from phrasim.documents import Contract, Violation
+from phrasim.documents.nearest import nearest
 from phrasim.documents.quantity import cut, is_larger_than, seconds, size_bytes, written_bytes, written_seconds
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Effect, Fault, Refuse
 
@@ -14,8 +15,15 @@ _DELAY_DAYS_MAX = 100
 _CUT_GIB_MAX = 1024
 
 
-def fault_problem(value: Mapping[str, Any]) -> Violation | None:
-    """What a JSON Schema says badly of a fault that fits it: that it has one effect, of an amount that can be met."""
+def fault_problem(value: Mapping[str, Any], contract: Contract) -> Violation | None:
+    """What a JSON Schema says badly of a fault that fits it.
+
+    It strikes an operation of the contract that is in force, and has one effect, of an amount that can be met.
+    """
+    operation_id = value["operationId"]
+    if operation_id not in contract.operations:
+        said = f"the profile {contract.name} has no operation {operation_id!r}"
+        return Violation("/operationId", f"{said}; {nearest(operation_id, contract.operations)}")
     effects = [key for key in EFFECTS if key in value]
     if len(effects) != 1:
         found = f"has {' and '.join(effects)}" if effects else "has no effect"

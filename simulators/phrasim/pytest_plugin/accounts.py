@@ -36,6 +36,14 @@ class ClientAccount:
         return {"authorization": f"Bearer {self.token}"}
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target of the upload service, in the profile `deployed`."""
+
+    id: str
+    slug: str
+
+
 def user_account(user: User, token: str) -> UserAccount:
     """That user, by that token."""
     return UserAccount(user.id, user.email, user.password, user.roles, token)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from phrasim import __version__
 from phrasim.auth.accounts import Client
-from phrasim.documents import contract, flow_document, secret_fields
+from phrasim.documents import Contract, contract, flow_document, secret_fields
 from phrasim.documents.nearest import nearest
 from phrasim.documents.specification import installed_schemas
 from phrasim.documents.yaml_text import read_text
@@ -22,7 +22,7 @@ from phrasim.journal.document import Section, sections
 from phrasim.journal.events import Event, Header, Noted, Participant
 from phrasim.journal.lines import trace_bytes, write_trace
 from phrasim.journal.verdict import CommitVerdict
-from phrasim.pytest_plugin.accounts import ClientAccount, UserAccount, client_account, user_account
+from phrasim.pytest_plugin.accounts import ClientAccount, Target, UserAccount, client_account, user_account
 from phrasim.pytest_plugin.marker import Asked
 from phrasim.scenario.exchanges import Exchange, Exchanges
 from phrasim.scenario.model import WireName
@@ -110,9 +110,14 @@ class View(ABC):
         return (self.client, self.front_end)
 
     @property
-    def targets(self) -> tuple[Mapping[str, str], ...]:
+    def targets(self) -> tuple[Target, ...]:
         """The upload service's targets, each with `id` and `slug`, the usual one first; none if documented."""
-        return tuple(self._testbed.stage.targets or ())
+        return tuple(Target(one["id"], one["slug"]) for one in self._testbed.stage.targets or ())
+
+    @property
+    def phraseanet_token(self) -> str:
+        """What Phraseanet takes as `Authorization: OAuth …`; in the profile `documented` it asks nobody for it."""
+        return self._testbed.stage.phraseanet_token
 
     @property
     def assets(self) -> tuple[HeldAsset, ...]:
@@ -157,7 +162,7 @@ class View(ABC):
         `occurrences`, such as `fault("uploadAsset", answer={"status": 503}, occurrences=[1])`. Raises `UsageError`.
         """
         __tracebackhide__ = True
-        fault = _fault({"operationId": operation_id, **keys})
+        fault = _fault({"operationId": operation_id, **keys}, self._contract)
         self._hold_to_wire(fault)
         return self._look(lambda: self._testbed.faults.add(fault))
 
@@ -300,10 +305,10 @@ def _section(drawn: list[Section], title: str, path: Path) -> Section:
     raise UsageError(f"conforms: {path} draws nothing under {title!r}; {nearest(title, [one.title for one in drawn])}")
 
 
-def _fault(value: dict[str, Any]) -> Fault:
+def _fault(value: dict[str, Any], contract: Contract) -> Fault:
     __tracebackhide__ = True
     found = installed_schemas().violations("control.yaml", "/components/schemas/Fault", value)
-    problem = found[0] if found else fault_problem(value)
+    problem = found[0] if found else fault_problem(value, contract)
     if problem is not None:
         raise UsageError(f"the fault {value!r}: {problem}")
     return fault_of(value)

@@ -106,9 +106,9 @@ def _one_step(value: Mapping[str, Any]) -> Step:
         return Wait(step_id, seconds(value["wait"]))
     if "waitFor" in value:
         awaited = value["waitFor"]
-        return WaitFor(
-            step_id, awaited["operationId"], awaited.get("occurrence", 1), seconds(awaited["within"]), outputs
-        )
+        times = awaited.get("occurrence", 1)
+        occurrence = None if isinstance(times, str) else times
+        return WaitFor(step_id, awaited["operationId"], occurrence, seconds(awaited["within"]), outputs)
     return Call(
         step_id=step_id,
         operation_id=value["operationId"],

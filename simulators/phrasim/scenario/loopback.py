@@ -20,7 +20,6 @@ from phrasim.scenario.runner import Listener, Play, Run, setting_of
 from phrasim.serve.broker import external_connector
 from phrasim.serve.landscape import Plan, open_landscape
 from phrasim.testbed import Testbed
-from phrasim.testbed.profiles import profile_of
 
 QUIET_SECONDS = 0.1
 """For so long nothing may happen before a run counts as over: far longer than anything of it takes in one process."""
@@ -58,11 +57,6 @@ def play_on_loopback(
         target_slug=known.target_slug,
     )
     plan = replace(plan, setting=setting, events_max=None)  # it is judged by all of its events
-    ours = {"upload", "phraseanet"} <= set(plan.played)
-    if profile_of(setting.profile).drops_port and ours and "upload" not in plan.public_urls:
-        # A port would be dropped (H22). Nobody outside of this run has to find the way.
-        scheme = "https" if plan.tls else "http"
-        plan = replace(plan, public_urls={**plan.public_urls, "upload": f"{scheme}://upload.test"})
     with ExitStack() as ending:
         bound = listeners()
         for listener in bound.values():

@@ -72,11 +72,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """A step that waits until an operation was answered with 2xx that many times, `within` seconds from its start."""
+    """A step that waits until an operation was answered with 2xx that many times, `within` seconds from its start.
+
+    An `occurrence` of None is as often as there are files.
+    """
 
     step_id: str
     operation_id: str
-    occurrence: int
+    occurrence: int | None
     within: float
     outputs: Mapping[str, str]
 

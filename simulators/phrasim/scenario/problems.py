@@ -16,6 +16,7 @@ from phrasim.documents.placed import Problems
 from phrasim.documents.quantity import made_size_problem, seconds
 from phrasim.documents.violations import reworded
 from phrasim.edge.fault_reading import fault_problem
+from phrasim.journal.notes import NOTES
 from phrasim.journal.sequence import label_key
 from phrasim.scenario.document import drawn_section
 from phrasim.scenario.expression import ExpressionError, check_condition, check_expression, expressions_in, given_names
@@ -85,8 +86,7 @@ class ScenarioProblems(Problems):
         documents = contract(value.get("profile", "documented"))
         self._profile(value, documents)
         for index, fault in enumerate(value.get("faults", ())):
-            self._operation(("faults", index, "operationId"), fault["operationId"], documents)
-            problem = fault_problem(fault)
+            problem = fault_problem(fault, documents)
             if problem is not None:
                 self.add(("faults", index, *problem.pointer.split("/")[1:]), problem.message)
         for name, file in value.get("given", {}).get("files", {}).items():
@@ -94,7 +94,7 @@ class ScenarioProblems(Problems):
                 self.add(("given", "files", name), "a file has a path, or a size if it is to be made")
             elif "size" in file and (problem_of_size := made_size_problem(file["size"])):
                 self.add(("given", "files", name, "size"), f"given.files.{name}.size: {problem_of_size}")
-        self._times(value)
+        self._times(value, documents)
         earlier: dict[str, list[str]] = {}
         for index, step in enumerate(value["steps"]):
             self._step(index, step, earlier, documents)
@@ -104,6 +104,9 @@ class ScenarioProblems(Problems):
         queues = [channel.queue for channel in documents.messages.channels.values()]
         executions = value["expect"].get("executions")
         named = executions if isinstance(executions, Mapping) else {}
+        for name in value["expect"].get("notes", ()):
+            if name not in NOTES:
+                self.add(("expect", "notes", name), f"nobody notes {name!r}; {nearest(name, NOTES)}")
         for name in (*value["expect"].get("queues", ()), *named):
             if name not in queues:
                 self.add(
@@ -128,10 +131,10 @@ class ScenarioProblems(Problems):
                     said = f"no arrow of the section is called {label!r}; {nearest(label, drawn.values())}"
                     self.add(("expect", "sequence", mark, index), said)
 
-    def _times(self, value: Mapping[str, Any]) -> None:
+    def _times(self, value: Mapping[str, Any], documents: Contract) -> None:
         given = value.get("given", {})
         waited = 0.0
-        for location, written in _durations(value):
+        for location, written in _durations(value, documents):
             waited += seconds(written)
             if waited > _DAYS_MAX * 86_400:
                 self.add(
@@ -259,12 +262,12 @@ def _neither(error: "ValidationError") -> str:
     return f"{found} is not right here; write {right}"
 
 
-def _durations(value: Mapping[str, Any]) -> Iterable[tuple[Location, str]]:
+def _durations(value: Mapping[str, Any], documents: Contract) -> Iterable[tuple[Location, str]]:
     """Every time for which a scenario's value makes somebody wait, and where."""
     if "pollInterval" in value.get("given", {}):
         yield ("given", "pollInterval"), value["given"]["pollInterval"]
     for index, fault in enumerate(value.get("faults", ())):
-        if "delay" in fault and fault_problem(fault) is None:
+        if "delay" in fault and fault_problem(fault, documents) is None:
             yield ("faults", index, "delay"), fault["delay"]
     for index, step in enumerate(value["steps"]):
         if "wait" in step:

@@ -1,19 +1,22 @@
 """Plays a scenario and says what happens as it happens; it knows nobody who listens."""
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from phrasim import __version__
 from phrasim.broker.client import BrokerError, Depth
 from phrasim.clock import SimulationError, run_simulated
-from phrasim.documents import Contract, scenarios_folder
+from phrasim.documents import Contract, scenarios_folder, secret_fields
 from phrasim.journal.events import Event, Header, Participant
+from phrasim.journal.redaction import redacted_json
 from phrasim.journal.sequence import bears
 from phrasim.journal.sightings import json_of, path_of
 from phrasim.scenario.checks import judge
@@ -202,35 +205,44 @@ class Run:
         )
         about = step.operation_id if file is None else f"{step.operation_id} of {file.name!r}"
         if not step.conditions and not response.is_success:
-            said = exchange.lookup("$response.body")
+            said = self._shown("", exchange.lookup("$response.body"))
             why = "" if said is None else f": {said}"
             raise StepFailed(f"{about}: expected a 2xx answer, found {response.status_code}{why}")
         for condition in step.conditions:
             holds, found = values.holds(condition, exchange)
             if not holds:
-                raise StepFailed(f"{about}: expected {condition}, found {found!r}")
+                left = condition.partition(" ")[0]
+                raise StepFailed(f"{about}: expected {condition}, found {self._shown(left, found)!r}")
         return {name: values.lookup(expression, exchange) for name, expression in step.outputs.items()}
 
+    def _shown(self, expression: str, value: Any) -> Any:
+        """A value as a message may show it: without its secrets, unless the trace shows them, too."""
+        if self._header.tokens == "shown":
+            return value
+        name = re.split("[/.#]", expression)[-1]
+        return redacted_json({name: value}, secret_fields())[name]
+
     async def _wait_for(self, step: WaitFor, testbed: Testbed, values: Values) -> None:
+        times = len(self._files) if step.occurrence is None else step.occurrence
         try:
             async with testbed.clock.timeout(step.within):
-                while (found := self._nth_success(step)) is None:
+                while (found := self._nth_success(step.operation_id, times)) is None:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             met = len(self._successes(step.operation_id))
             raise StepFailed(
                 f"waited {step.within:g} s for {step.operation_id} to be answered with 2xx "
-                f"{'once' if step.occurrence == 1 else f'{step.occurrence} times'}; it was {met} times"
+                f"{'once' if times == 1 else f'{times} times'}; it was {met} times"
             ) from None
         exchange = _values_of(found, testbed.network.contract)
         self._outputs[step.step_id] = {
             name: values.lookup(expression, exchange) for name, expression in step.outputs.items()
         }
 
-    def _nth_success(self, step: WaitFor) -> Exchange | None:
-        found = self._successes(step.operation_id)
-        return found[step.occurrence - 1] if len(found) >= step.occurrence else None
+    def _nth_success(self, operation_id: str, times: int) -> Exchange | None:
+        found = self._successes(operation_id)
+        return found[times - 1] if len(found) >= times else None
 
     def _successes(self, operation_id: str) -> list[Exchange]:
         return [one for one in self._exchanges.ended if one.request.operation_id == operation_id and one.succeeded]
@@ -247,7 +259,7 @@ async def _depths(testbed: Testbed) -> Mapping[str, Depth] | str:
 def _bearing(caller: TokenBearer, token: object) -> dict[str, str]:
     """The header that shows a token, which is what RFC 9110 §5.5 lets a field hold without doubt."""
     if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
-        raise StepFailed(f"{caller.scheme} wants a token of printable ASCII; {caller.expression} is {token!r}")
+        raise StepFailed(f"{caller.scheme} wants a token of printable ASCII, which what the step gives is not")
     return {"authorization": f"{caller.scheme} {token}"}
 
 

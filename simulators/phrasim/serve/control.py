@@ -139,7 +139,7 @@ class ControlRoutes:
     async def add_fault(self, call: Call) -> ASGIApp:
         """`POST /_phrasim/faults`."""
         value = await call.body()
-        problem = fault_problem(value)
+        problem = fault_problem(value, self._landscape.network.contract)
         if problem is not None:
             raise Refusal(400, str(problem))
         added = self._faults.add(fault_of(value))

@@ -281,14 +281,17 @@ class Landscape:
         plan = self.plan
         bound = {name: self._bound[name] for name in SERVICES if name in plan.played}
         known = bound | {name: url for name, url in plan.public_urls.items() if name in bound}
+        scheme = "https" if plan.tls else "http"
+        portless = {name: f"{scheme}://{name}.test" for name in bound}
         transport = SocketTransport(
-            {url: bound[name] for urls in (bound, known) for name, url in urls.items()},
+            {url: bound[name] for urls in (bound, known, portless) for name, url in urls.items()},
             own_tls=plan.tls.client if plan.tls else lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             external_tls=lambda: external_client_context(plan.external.ca, plan.external.insecure),
         )
         addressing = Addressing(
             urls=bound | dict(plan.external.urls),
             public_urls=known,
+            portless_urls=portless,
             played=frozenset(plan.played),
             external=plan.real,
             transport=transport,

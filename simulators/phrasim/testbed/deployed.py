@@ -331,8 +331,9 @@ class DeployedServices:
         )
 
     def _pull_targets(self, target: Target, client: Client) -> list[PullTarget]:
-        base_url = self._network.addressing.public_url("upload")
-        uris = [uri.format(upload=base_url, target=target.id) for uri in self._setting.deployed.pull_uris]
+        base_url = self._network.addressing.portless_url("upload")
+        written = self._setting.deployed.pull_uris
+        uris = [uri.replace("{upload}", base_url).replace("{target}", target.id) for uri in written]
         return [
             PullTarget(f"{target.slug} {number}" if len(uris) > 1 else target.slug, uri, client.id, client.secret)
             for number, uri in enumerate(uris, start=1)

@@ -65,7 +65,8 @@ class Addressing:
 
     `played` are those that phrasim plays, the broker among them, `external` the real ones; all others are absent.
     `urls` gives the base URL at which each service is called from here, `public_urls` the one that is told to others
-    where it is another. `transport` carries the requests.
+    where it is another. `transport` carries the requests. `portless_urls` lead to
+    services as well, from here alone: a client that drops the port of an address finds them by these (H22).
     """
 
     urls: Mapping[Participant, str]
@@ -73,6 +74,7 @@ class Addressing:
     played: frozenset[Participant]
     external: tuple[Participant, ...] = ()
     public_urls: Mapping[Participant, str] = field(default_factory=dict)
+    portless_urls: Mapping[Participant, str] = field(default_factory=dict)
 
     def role(self, participant: Participant) -> Role:
         """What a participant is here."""
@@ -83,6 +85,10 @@ class Addressing:
     def url(self, participant: Participant) -> str:
         """Where a service is called from here; that of an absent one leads nowhere (RFC 6761, `.invalid`)."""
         return self.urls.get(participant, f"http://{participant}.invalid")
+
+    def portless_url(self, participant: Participant) -> str:
+        """Where a service is found from here by who drops the port of its address."""
+        return self.portless_urls.get(participant, self.url(participant))
 
     def public_url(self, participant: Participant) -> str:
         """Where a service says that it is."""
@@ -129,7 +135,7 @@ class Network:
         """The participants that phrasim plays."""
         self.external = addressing.external
         """Those that are real ones."""
-        bases = [*addressing.urls.items(), *addressing.public_urls.items()]
+        bases = [*addressing.urls.items(), *addressing.public_urls.items(), *addressing.portless_urls.items()]
         wire = Wire(
             journal=self.journal,
             clock=clock,

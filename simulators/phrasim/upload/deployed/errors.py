@@ -43,7 +43,8 @@ def negotiated(handler: Handler) -> Handler:
 async def nothing_there(request: Request, error: Exception) -> Response:
     """Starlette's own refusals (no such path, wrong method) in the form that the caller asked for."""
     assert isinstance(error, HTTPException)
-    form, asked = format_asked(request.headers.get("accept")), f'No route found for "{request.method} {request.url}"'
+    form, url = format_asked(request.headers.get("accept")), request.url.replace(query="")
+    asked = f'No route found for "{request.method} {url}"'
     allowed = (error.headers or {}).get("Allow")
     if allowed is None:
         return failure(form, error.status_code, asked)

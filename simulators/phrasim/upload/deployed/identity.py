@@ -17,7 +17,7 @@ from phrasim.upload.deployed.access import Principal
 ALGORITHM = "RS256"
 """The only algorithm whose signatures count, whatever a token says of itself."""
 
-REFETCH_SECONDS = 10
+REFETCH_SECONDS = 0.2
 """For so long after Auth gave its keys it is not asked again for one that was not among them."""
 
 

@@ -1,0 +1,27 @@
+"""What participants note in the journal besides messages: all the notes that there are."""
+
+NOTES = (
+    "acknowledgement unreachable",
+    "consuming failed",
+    "dead-lettered",
+    "dropped",
+    "failed",
+    "fault",
+    "files deleted",
+    "giving up failed",
+    "internal server error",
+    "message lost",
+    "message unreadable",
+    "no answer",
+    "no collection_destination",
+    "nobody there",
+    "notification given up",
+    "poll failed",
+    "process not started",
+    "pull failed",
+    "quarantined",
+    "user notified",
+    "work failed",
+    "work given up",
+    "worker died",
+)
