@@ -601,8 +601,8 @@ class Judged:
         query = parse_qs(signed.query)
         return {
             _REFERRED: _WRITTEN_OUT,
-            "targetSlug: press": f"targetSlug: {target['slug']}",
-            "6b1f7d0e-52c4-4e0a-9f63-0d2b8c7a4e15": target["id"],
+            "targetSlug: press": f"targetSlug: {target.slug}",
+            "6b1f7d0e-52c4-4e0a-9f63-0d2b8c7a4e15": target.id,
             "example: 4c097077.png": f"example: {signed.path.removeprefix('/files/')}",
             'example: "1557933234"': f'example: "{query["expires"][0]}"',
             "example: 2f1c9be07d": f'example: "{query["signature"][0]}"',

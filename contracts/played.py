@@ -25,14 +25,14 @@ SETTLE_SECONDS = 1e-6
 TURNS_MAX = 10_000
 """Turns of the loop after which something that should have happened at once counts as not happening."""
 
-_ASKED = os.environ.get("PHRASIM_EXAMPLES")
+_ASKED = int(os.environ.get("PHRASIM_EXAMPLES", "0"))
 
 
 def budget(examples: int, **more: Any) -> settings:
-    """So many examples, the same on every machine; with PHRASIM_EXAMPLES that many, and others each time."""
+    """So many examples, the same on every machine; others each time, and at least so many, with PHRASIM_EXAMPLES."""
     return settings(
-        max_examples=int(_ASKED or examples),
-        derandomize=_ASKED is None,
+        max_examples=max(_ASKED, examples),
+        derandomize=_ASKED == 0,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
         **more,
@@ -48,6 +48,11 @@ class Played:
         self._runner = runner
         inner = {httpx.URL(URLS[name]).host: app for name, app in self.bed.services.apps.items()}
         self._beside = http_client(InProcessTransport(inner), "")
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which the testbed lives."""
+        return self._runner.get_loop()
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """The result of a coroutine on the testbed's loop. A simulator that fails meanwhile raises here."""
@@ -73,7 +78,7 @@ class Played:
         return self._exchange(self._beside, method, address, authorization, parts)
 
     def ask_as_user(self, method: str, address: str, authorization: str | None = None, **parts: Any) -> httpx.Response:
-        """The answer to a request of the user's on the wire. Raises `httpx.HTTPError` where a fault lets none arrive."""
+        """The answer to a request of the user's on the wire. Raises `httpx.HTTPError` where none arrives."""
         return self._exchange(self.bed.edges["user"].client(), method, address, authorization, parts)
 
     def _exchange(
