@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import wraps
-from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, ClassVar
 
 import httpx
@@ -47,7 +46,7 @@ from phrasim.upload.documented import access as documented_access
 from phrasim.upload.documented import routes as documented_routes
 from phrasim.upload.documented.state import UploadState
 
-EXAMPLES, EXAMPLES_TO_FIND_A_LIE, STEPS = 20, 100, 20
+EXAMPLES, EXAMPLES_TO_FIND_A_LIE, STEPS = 16, 100, 20
 TOKEN_LIFETIME = 60
 POLL_INTERVAL = 20.0
 ENOUGH_SECONDS = 120
@@ -57,8 +56,6 @@ NO_ID = "00000000-0000-4000-8000-000000000000"
 
 USERS = st.sampled_from(["publisher", "other"])
 MODES = st.sampled_from(["push", "pull", "both", "off"])
-TURNS = st.integers(0, 15)
-"""How far the consumer comes with a commit before it is killed: it is done with it in some 20 turns of the loop."""
 CONTENTS = st.sampled_from([b"same", b"same"]) | st.binary(min_size=1, max_size=8)
 PATIENCE_ENDED = Delay(40)
 """Longer than anybody waits for an answer."""
@@ -89,12 +86,13 @@ class HandOff(RuleBasedStateMachine):
     """What both profiles have in common.
 
     The model: `assets` by id are content and the commits that they were put into, `commits` by id are token and assets
-    as they were asked for. What the wire showed: `downloaded` and `recorded` ids, `acknowledged`, by the id of an asset
+    as they were asked for. What the wire showed: `downloaded` ids, and `acknowledged`, by the id of an asset
     or commit, the times of each acknowledgement that was sent.
     """
 
     profile: ClassVar[ProfileName]
     consumer_operations: ClassVar[tuple[str, ...]]
+    """Which meet faults: the download, the metadata, the acknowledgement, and whatever else."""
     consumer_tasks: ClassVar[tuple[str, ...]]
     queues: ClassVar[tuple[str, ...]]
     """The base queues, each before its retry queue."""
@@ -296,24 +294,28 @@ class HandOff(RuleBasedStateMachine):
         assert self.played.ask("GET", "/commits", bearer).status_code == 401
 
     @precondition(lambda self: len(self.commits) < COMMITS_MAX)
-    @step(contents=st.lists(CONTENTS, min_size=1, max_size=3), turns=TURNS, pause=st.sampled_from([0, 3]))
+    @step(
+        contents=st.lists(CONTENTS, min_size=1, max_size=3),
+        waits_at=st.integers(0, 2),
+        effect=st.sampled_from([Delay(2), DropReply()]),
+        pause=st.sampled_from([0, 3]),
+    )
     def the_consumer_is_killed_over_a_commit_and_started_anew(
-        self, contents: list[bytes], turns: int, pause: float
+        self, contents: list[bytes], waits_at: int, effect: Effect, pause: float
     ) -> None:
-        """Its tasks end wherever they are, its connections close, and what it had not settled is delivered again."""
+        """It waits for an answer when its tasks end; its connections close, and what it had not settled comes again."""
+        self.bed.faults.add(Fault(self.consumer_operations[waits_at], effect, (1,)))
         self.ask_to_commit(self.new_assets(contents, "publisher"), "publisher", None, made=1)
         self.poll_now()
-        self.played.turn(lambda: False, turns)
+        self.played.wait(1)
         self.played.run(self.kill())
         self.played.wait(pause)
         self.played.run(self.bed.services.start())
 
     async def kill(self) -> None:
-        """Only what has begun is killed: its place among the processes that may run is free again for the next."""
+        """Time has just passed, so that each task has begun; a process that has not would keep its place for ever."""
         self.kills += 1
-        while any(getcoroutinestate(task.get_coro()) == CORO_CREATED for task in self.tasks_of_the_consumer()):
-            await asyncio.sleep(0)
-        tasks = self.tasks_of_the_consumer()
+        tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(self.consumer_tasks)]
         for task in tasks:
             self.remember(task.get_name().rpartition(" ")[2])
             task.cancel()
@@ -323,9 +325,6 @@ class HandOff(RuleBasedStateMachine):
                 if channel.consumers:
                     channel.close()
         self.bed.broker.pump()
-
-    def tasks_of_the_consumer(self) -> list[asyncio.Task[Any]]:
-        return [task for task in asyncio.all_tasks() if task.get_name().startswith(self.consumer_tasks)]
 
     def remember(self, message_id: str) -> None:
         """The commit of the message that a killed process was working on, if it was a process."""
@@ -351,12 +350,13 @@ class HandOff(RuleBasedStateMachine):
         found = self.core.queues.get(queue)
         return 0 if found is None else found.ready_count + found.unacked_count
 
-    # What is asked of the upload service by others.
+    # What is asked of the upload service by others, once all is done that is to be done at this moment.
 
     @precondition(lambda self: self.commits)
     @step(data=st.data(), who=st.sampled_from(["its token", "another token", "administrator", "publisher", "nobody"]))
     def acknowledge(self, data: st.DataObject, who: str) -> None:
         """§2.4: by the commit's own token or an administrator, again and again; by nobody else."""
+        self.played.wait(0)
         commit_id = data.draw(st.sampled_from(sorted(self.commits)))
         own, others = self.commits[commit_id]["token"], {one["token"] for one in self.commits.values()}
         wrong = data.draw(st.sampled_from(sorted(others - {own} | {own.upper()})))
@@ -397,6 +397,7 @@ class HandOff(RuleBasedStateMachine):
     @step(data=st.data())
     def look(self, data: st.DataObject) -> None:
         """An asset is asked for by the token of a commit, any one."""
+        self.played.wait(0)
         asset = data.draw(st.sampled_from(sorted(self.assets)))
         commit = data.draw(st.sampled_from([*sorted(self.commits), None]))
         self.look_at(asset, commit)
@@ -419,7 +420,7 @@ class HandOff(RuleBasedStateMachine):
             bearing = authorization if self.file_needs_token else None
             answer = self.played.ask("GET", self.file_address(answer.json()), bearing)
         if answer.status_code == 404 and commit is not None:
-            assert self.may_be_gone(commit), f"{asset} is gone, and should not be"
+            assert self.may_be_gone(*self.assets[asset]["commits"]), f"{asset} is gone, and should not be"
         else:
             assert (answer.status_code, answer.content) == (200, self.assets[asset]["content"])
 
@@ -427,10 +428,13 @@ class HandOff(RuleBasedStateMachine):
         """Where the file of an asset is."""
         raise NotImplementedError
 
-    def may_be_gone(self, commit_id: str) -> bool:
-        """§2.7: files go with an acknowledgement, without grace; else with a later one than the grace after it."""
+    def may_be_gone(self, *commit_ids: str) -> bool:
+        """§2.7: files go with an acknowledgement, without grace; else with a later one than the grace after it.
+
+        An asset may have gone with any commit that it was in, and been moved since without its file (H18).
+        """
         self.keep_up()
-        names = (commit_id, *self.commits[commit_id]["assets"])
+        names = [name for commit_id in commit_ids for name in (commit_id, *self.commits[commit_id]["assets"])]
         seen = [at for name in names for at in self.acknowledged.get(name, [])]
         return self.deletes_files and bool(seen) and self.now() >= min(seen) + self.bed.setting.deployed.grace
 
@@ -625,7 +629,8 @@ class DeployedHandOff(HandOff):
     @precondition(lambda self: self.committed())
     @step(data=st.data(), right=st.booleans())
     def acknowledge_an_asset(self, data: st.DataObject, right: bool) -> None:
-        """§2.4: by the token of its commit, or as an administrator."""
+        """§2.4: by the token of its commit, and by no other."""
+        self.played.wait(0)
         asset = data.draw(st.sampled_from(sorted(self.committed())))
         commit_id = self.assets[asset]["commits"][-1]
         token = self.commits[commit_id]["token"]
