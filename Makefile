@@ -35,8 +35,8 @@ check: .venv/.installed-dev
 
 tests: .venv/.installed-dev build/.node
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not many_cases"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m many_cases
+	$(BIN)/coverage run -m pytest -q -n 3 --dist loadfile -m "not unmeasured"
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m unmeasured
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -24,6 +24,8 @@ from phrasim.upload.documented import access as documented_access
 from phrasim.upload.documented import routes as documented_routes
 from phrasim.upload.documented.identity import Identity
 
+pytestmark = pytest.mark.unmeasured
+
 EXAMPLES, EXAMPLES_TO_FIND_A_LIE = 10, 50
 TOKEN_LIFETIME = 60
 NO_ID = "00000000-0000-4000-8000-000000000000"

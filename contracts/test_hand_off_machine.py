@@ -46,6 +46,8 @@ from phrasim.upload.documented import access as documented_access
 from phrasim.upload.documented import routes as documented_routes
 from phrasim.upload.documented.state import UploadState
 
+pytestmark = pytest.mark.unmeasured
+
 EXAMPLES, EXAMPLES_TO_FIND_A_LIE, STEPS = 16, 100, 20
 TOKEN_LIFETIME = 60
 POLL_INTERVAL = 20.0

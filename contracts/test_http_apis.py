@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.documents import contract
 
+pytestmark = pytest.mark.unmeasured
+
 APIS = [(profile, api) for profile in PROFILES for api in get_args(Api)]
 
 OPENED: dict[Profile, dict[str, set[str]]] = {

@@ -13,6 +13,8 @@ from phrasim.scenario.files import RunFile, user_files
 from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.runner import Play, play_in_process
 
+pytestmark = pytest.mark.unmeasured
+
 CONTRACT = contract("documented")
 
 

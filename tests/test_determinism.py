@@ -16,6 +16,8 @@ from phrasim.journal.lines import trace_bytes
 from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.runner import Play, play_in_process
 
+pytestmark = pytest.mark.unmeasured
+
 SCENARIOS = [
     *sorted(scenarios_folder().glob("*.yaml")),
     *(scenarios_folder() / "deployed" / f"{name}.yaml" for name in ("push", "pull", "story-holds-the-assets")),

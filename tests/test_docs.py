@@ -20,7 +20,10 @@ from phrasim.scenario.loader import parse_scenario
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
 
-pytestmark = pytest.mark.skipif(documents_root() != ROOT, reason="the pages are those of the checkout")
+pytestmark = [
+    pytest.mark.unmeasured,
+    pytest.mark.skipif(documents_root() != ROOT, reason="the pages are those of the checkout"),
+]
 
 
 def text(page: str) -> str:

@@ -26,7 +26,7 @@ from phrasim.broker import (
     Returned,
 )
 
-pytestmark = pytest.mark.many_cases
+pytestmark = pytest.mark.unmeasured
 
 QUEUES = ("q0", "q1", "q2", "q3")
 EXCHANGES = ("", "amq.direct", "amq.fanout")

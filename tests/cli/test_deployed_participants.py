@@ -16,6 +16,8 @@ from phrasim.journal.events import Participant
 from phrasim.scenario import loopback
 from phrasim.testbed import SERVICES
 
+pytestmark = pytest.mark.unmeasured
+
 Call = Callable[..., Result]
 
 COMMAND = [sys.executable, "-c", "from phrasim.cli import main; main()"]

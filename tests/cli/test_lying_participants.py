@@ -28,6 +28,8 @@ from phrasim.serve.sockets import bind_all, url_of
 from phrasim.testbed import SERVICES, SeedData, Setting
 from phrasim.upload.documented.outbound import ALL_FIELDS, notification
 
+pytestmark = pytest.mark.unmeasured
+
 Call = Callable[..., Result]
 Write = Callable[..., Path]
 Answer = tuple[int, str, bytes]

@@ -25,6 +25,8 @@ from phrasim.scenario.playable import unplayable
 from phrasim.testbed import SERVICES
 from phrasim.testbed.network import real_ones
 
+pytestmark = pytest.mark.unmeasured
+
 Call = Callable[..., Result]
 Write = Callable[..., Path]
 Pair = Callable[..., Result]

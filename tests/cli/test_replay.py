@@ -10,6 +10,8 @@ from click.testing import Result
 
 from phrasim.documents import scenarios_folder
 
+pytestmark = pytest.mark.unmeasured
+
 Call = Callable[..., Result]
 Write = Callable[..., Path]
 Golden = Callable[[str, str], None]

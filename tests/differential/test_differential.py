@@ -22,11 +22,11 @@ from differential.wire import METHODS, replies
 from phrasim.broker import errors
 from phrasim.broker.amqp.dispatch import OPERATIONS
 
-pytestmark = pytest.mark.many_cases
+pytestmark = pytest.mark.unmeasured
 
 RECORDED = sorted((Path(__file__).parent / "programs").glob("*.json"))
 
-EXAMPLES = 150
+EXAMPLES = 100
 
 NEVER_ANSWERED = {
     **dict.fromkeys(("tx.select-ok", "tx.commit-ok", "tx.rollback-ok"), "transactions are refused here"),

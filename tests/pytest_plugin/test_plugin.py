@@ -10,10 +10,20 @@ import pytest
 
 from phrasim.documents import documents_root
 
+pytestmark = pytest.mark.unmeasured
+
 pytest_plugins = "pytester"
 
 ROOT = Path(__file__).parents[2]
 in_checkout = pytest.mark.skipif(documents_root() != ROOT, reason="the pages are those of the checkout")
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_of_others(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The projects of these tests do without what takes two seconds to load in each."""
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:schemathesis -p no:hypothesispytest")
 
 
 def run(pytester: pytest.Pytester, **outcomes: int) -> pytest.RunResult:

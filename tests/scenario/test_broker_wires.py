@@ -27,6 +27,8 @@ from phrasim.serve.landscape import Plan
 from phrasim.serve.sockets import bind_all
 from phrasim.testbed import PLAYABLE, SERVICES, seeded
 
+pytestmark = pytest.mark.unmeasured
+
 SHORTER = (("wait: 5 s", "wait: 400 ms"), ("retention: 1 s", "retention: 200 ms"), ("wait: 2 s", "wait: 400 ms"))
 """Times for which a scenario does nothing but wait: here they pass for real, and their length changes no message."""
 AT_ONCE = 4

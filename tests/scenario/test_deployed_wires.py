@@ -28,7 +28,7 @@ from phrasim.serve.landscape import Plan
 from phrasim.serve.sockets import bind_all
 from phrasim.testbed import SERVICES, seeded
 
-pytestmark = pytest.mark.many_cases
+pytestmark = pytest.mark.unmeasured
 
 SCENARIOS = [load_scenario(path) for path in sorted(scenarios_folder().joinpath("deployed").glob("*.yaml"))]
 ON_SOCKETS = [one for one in SCENARIOS if unplayable(one, "loopback", frozenset()) is None]

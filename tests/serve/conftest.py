@@ -49,7 +49,9 @@ async def hold_to_control_yaml(response: httpx.Response) -> None:
 
 def control_client(url: str) -> httpx.AsyncClient:
     hooks = {"response": [hold_to_control_yaml]}
-    return httpx.AsyncClient(base_url=f"{url}/_phrasim", event_hooks=hooks, trust_env=False, timeout=SECONDS_MAX)
+    return httpx.AsyncClient(
+        base_url=f"{url}/_phrasim", event_hooks=hooks, trust_env=False, verify=False, timeout=SECONDS_MAX
+    )
 
 
 async def until(found: Callable[[], Awaitable[Any]]) -> Any:
@@ -122,7 +124,10 @@ class Suite:
 
 @asynccontextmanager
 async def suite(described: dict[str, Any]) -> AsyncIterator[Suite]:
-    async with control_client(described["control"]["url"]) as control, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        control_client(described["control"]["url"]) as control,
+        httpx.AsyncClient(trust_env=False, verify=False) as http,
+    ):
         yield Suite(described, control, http)
 
 
@@ -182,7 +187,11 @@ def server_process(*options: str) -> Iterator[tuple[dict[str, Any], int]]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
         assert process.stdout is not None
         try:
-            yield msgspec.json.decode(process.stdout.readline()), process.pid
+            described = process.stdout.readline()
+            if not described:
+                errors.seek(0)
+                pytest.fail(f"phrasim serve ended with {process.wait(SECONDS_MAX)} and said {errors.read()!r}")
+            yield msgspec.json.decode(described), process.pid
         finally:
             process.terminate()
             process.stdout.read()

@@ -145,6 +145,7 @@ class TestAUrl:
     @example(secret="Ж/Ж", written="http://me:{}@u.example")
     @example(secret="Ж?Ж", written="http://me:{}@u.example")
     @example(secret="Ж@Ж", written="http://a?{}")
+    @example(secret="Ж\ud800", written="{}@u.example")
     def test_never_shows_its_secrets_when_it_is_refused(self, secret: str, written: str) -> None:
         assert "Ж" not in refusal(written.format(secret))
 

@@ -14,7 +14,7 @@ from phrasim.serve import landscapes as module
 from phrasim.serve.landscape import Plan
 from phrasim.testbed import Setting
 
-pytestmark = pytest.mark.many_cases
+pytestmark = pytest.mark.unmeasured
 
 LANDSCAPES = 200
 AT_ONCE = 20

@@ -25,6 +25,8 @@ import pytest
 
 from phrasim.documents import contract
 
+pytestmark = pytest.mark.unmeasured
+
 PHP_FOLDER = Path(__file__).parent.parent / "php_phraseanet"
 ENQUEUE = "/api/v1/upload/enqueue/"
 TOKEN = "token-of-the-upload-service"

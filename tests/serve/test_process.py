@@ -19,6 +19,8 @@ import pytest
 
 from phrasim.journal.lines import read_trace
 
+pytestmark = pytest.mark.unmeasured
+
 COMMAND = [sys.executable, "-c", "from phrasim.cli import main; main()", "serve"]
 ANY_PORTS = [word for name in ("upload", "phraseanet", "auth", "control", "amqp") for word in (f"--{name}-port", "0")]
 

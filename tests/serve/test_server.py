@@ -265,7 +265,9 @@ async def hand_over(landscape: Landscape) -> None:
     before = len(landscape.testbed.phraseanet.records)
     headers = {"authorization": f"Bearer {landscape.tokens[user.id]}"}
     url = landscape.description()["upload"]["url"]
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False, verify=False
+    ) as client:
         uploaded = await client.post("/assets", files={"file": ("test.png", PNG)})
         committed = await client.post("/commit", json={"files": [uploaded.json()["id"]], "formData": {"title": "A"}})
         assert committed.status_code == 200
@@ -525,7 +527,7 @@ def test_an_answer_bears_the_time_and_no_name_of_a_server(quietly: Quiet) -> Non
         app.let.set()
         port = Port(app)
         await port.server.start()
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             answer = await client.get(port.url)
         date = parsedate_to_datetime(answer.headers["date"])
         assert abs((datetime.now(UTC) - date).total_seconds()) < 60

@@ -270,23 +270,19 @@ def _stream(
 
 def _interval(written: str) -> float:
     """The seconds of `5 s`; ends the command for what is no time, or none that passes."""
-    from phrasim.cli.output import fail
-
-    interval = _time("--interval", written)
-    if interval == 0:
-        fail(f"--interval {written!r}: write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'")
-    return interval
+    return _time("--interval", written, above_0=True)
 
 
-def _time(option: str, written: str) -> float:
-    """The seconds of `5 s`; ends the command for what is no time."""
+def _time(option: str, written: str, *, above_0: bool = False) -> float:
+    """The seconds of `5 s`; ends the command for what is no time, or is none where it must be above 0."""
     from phrasim.cli.output import fail
     from phrasim.documents.quantity import seconds
     from phrasim.documents.specification import installed_schemas
 
     pointer = "/components/schemas/LandscapeRequest/properties/interval"
-    if installed_schemas().violations("control.yaml", pointer, written):
-        fail(f"{option} {written!r}: write a number and its unit, such as '5 s', '500 ms' or '2 min'")
+    if installed_schemas().violations("control.yaml", pointer, written) or (above_0 and seconds(written) == 0):
+        number = "a number above 0" if above_0 else "a number"
+        fail(f"{option} {written!r}: write {number} and its unit, such as '5 s', '500 ms' or '2 min'")
     return seconds(written)
 
 

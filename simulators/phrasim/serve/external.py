@@ -164,10 +164,13 @@ def _base(participant: Participant, written: str) -> str:
 
 
 def _parsed(written: str) -> httpx.URL | None:
-    """A URL; None if that is none. What httpx says of it is dropped, since it quotes what it trips over."""
+    """A URL; None if that is none. What httpx says of it is dropped, since it quotes what it trips over.
+
+    What is no UTF-8 on a command line comes as lone surrogates (PEP 383), which no URL holds.
+    """
     try:
         return httpx.URL(written)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         return None
 
 

@@ -28,7 +28,7 @@ from broker.amqp.fuzzing import CHANGES, HEAD, HEADER, METHOD, Case, kept, raw_f
 from phrasim.broker.amqp.dispatch import OPERATIONS
 from phrasim.broker.amqp.settings import Settings
 
-pytestmark = pytest.mark.many_cases
+pytestmark = pytest.mark.unmeasured
 
 STREAMS = Path(__file__).parent / "streams"
 

@@ -30,7 +30,7 @@ from phrasim.broker.amqp.tables import (
     short_string,
 )
 
-pytestmark = pytest.mark.many_cases
+pytestmark = pytest.mark.unmeasured
 
 
 def from_bytes(encoded: bytes) -> str:

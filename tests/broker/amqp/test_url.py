@@ -89,6 +89,7 @@ def test_the_place_and_the_virtual_host_are_shown(vhost: str, shown: str) -> Non
         ("amqp://me:secret@h/v?heartbeat=7", "'amqp://h/v?heartbeat=7' goes on after its virtual host with"),
         ("amqp://me:secret@h/v#f", "'amqp://h/v#f' goes on after its virtual host with"),
         ("amqp://me:secret@h/a/b", "'amqp://h/a/b': a '/' in the name of a virtual host is written %2F"),
+        ("amqp://me:secret@h/\udcff", "'amqp://h/\\udcff' holds what a URL writes %-encoded"),
         ("amqp://me:secret@h//", "'amqp://h//': a '/' in the name of a virtual host is written %2F"),
     ],
 )

@@ -49,6 +49,9 @@ def broker_url(written: str) -> BrokerUrl:
     """Read a URL. User and password are guest where it names none, the virtual host is `/`. Raises `BrokerUrlError`."""
     scheme, separator, rest = written.partition("://")
     shown = f"{scheme}://{rest.rpartition('@')[2]}" if separator else "…" if "@" in written else written or "…"
+    if not written.isprintable():
+        # What is no UTF-8 on a command line comes as lone surrogates (PEP 383), which no name of AMQP holds.
+        raise BrokerUrlError(f"broker: {shown!r} holds what a URL writes %-encoded; {_FORM}")
     try:
         parts = urlsplit(written)
         port = parts.port
