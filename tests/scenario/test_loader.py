@@ -319,6 +319,13 @@ def test_the_effects_of_the_schema_are_those_of_the_loader() -> None:
             "as: [",
             "steps.1.as: a list is not right here; write 'publisher',",
         ),
+        (
+            "      occurrence: 2",
+            "      occurrence: twice",
+            "occurrence:",
+            "occurrence: 'twice' is not right here; write 'each file', or a whole number from 1 on",
+        ),
+        ("  executions: 2", "  executions: often", "executions:", "write a whole number from 0 on, or an object"),
         ("    as:\n      bearer: abc", "    as: {bearer: 3}", "as: {", "steps.1.as.bearer: 3 is not a string"),
         ("  records: none", "  records: some", "records:", "'some' is not one of"),
         ("commitAssets: [401]", "commitAsset: [401]", "refusals:", "a key is wrong: 'commitAsset' is not one of"),

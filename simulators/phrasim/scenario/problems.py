@@ -254,12 +254,23 @@ def _broken_part(error: "ValidationError") -> Any:
 
 
 def _neither(error: "ValidationError") -> str:
-    """What would be right where the schema takes certain words or an object, and found neither."""
-    words, keyed = _broken_part(error)["oneOf"]
-    written = words["enum"] if "enum" in words else [words["const"]]
+    """What would be right where the schema takes one of two things, and found neither."""
     found = "a list" if isinstance(error.instance, list) else repr(error.instance)
-    right = f"{', '.join(map(repr, written))}, or an object with {' or '.join(map(repr, keyed['properties']))}"
-    return f"{found} is not right here; write {right}"
+    return f"{found} is not right here; write {', or '.join(map(_taken, _broken_part(error)['oneOf']))}"
+
+
+def _taken(alternative: Mapping[str, Any]) -> str:
+    """In words, what a part of the schema takes: certain words, a number, or an object."""
+    match alternative:
+        case {"enum": words}:
+            return ", ".join(map(repr, words))
+        case {"const": word}:
+            return repr(word)
+        case {"type": "integer", "minimum": least}:
+            return f"a whole number from {least} on"
+        case {"properties": keys}:
+            return f"an object with {' or '.join(map(repr, keys))}"
+    return "an object"
 
 
 def _durations(value: Mapping[str, Any], documents: Contract) -> Iterable[tuple[Location, str]]:
