@@ -14,7 +14,7 @@ export PIP_CONSTRAINT="$root/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
 mkdir "$work/empty"
 cd "$work/empty"
 phrasim="$work/venv/bin/phrasim"
-document=$("$work/venv/bin/python" -c 'from phrasim.documents import request_flow_document as d; print(d())')
+document=$("$work/venv/bin/python" -c 'from phrasim.documents import flow_document; print(flow_document("documented"))')
 case $document in "$work"/venv/*) ;; *) echo "the wheel reads $document, which is not its own"; exit 1 ;; esac
 
 "$phrasim" --version
