@@ -16,8 +16,8 @@ from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from phrasim.auth.accounts import Client, User
-from phrasim.service.credentials import AssetToken
-from phrasim.testbed import LIST_COMMITS, URLS, ProfileName, Setting
+from phrasim.service.credentials import LIST_COMMITS, AssetToken
+from phrasim.testbed import URLS, ProfileName, Setting
 from phrasim.upload.deployed import access as deployed_access
 from phrasim.upload.deployed import routes as deployed_routes
 from phrasim.upload.documented import access as documented_access

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
-from phrasim.documents import contract, openapi_folder, specification
+from phrasim.documents import Arrow, contract, openapi_folder, specification
 from phrasim.documents.store import Store
 
 SPECIFICATION_FILES = ("upload.yaml", "phraseanet.yaml", "auth.yaml")
@@ -266,29 +266,23 @@ def test_the_notification_can_be_answered_with_all_that_phraseanet_answers() -> 
         assert store.resolve("upload.yaml", answer)[2] is store.resolve("phraseanet.yaml", enqueue[status])[2], status
 
 
+def bound_arrows() -> list[Arrow]:
+    documented = contract("documented")
+    arrows = [operation.sequence for operation in documented.operations.values()]
+    arrows += [arrow for operation in documented.operations.values() for arrow in operation.response_sequences.values()]
+    arrows += [operation.sequence for operation in documented.messages.operations.values()]
+    return [arrow for arrow in arrows if arrow]
+
+
 def test_the_arrows_of_the_diagrams_are_bound_and_no_others() -> None:
-    arrows = [operation.sequence for operation in contract("documented").operations.values()]
-    arrows += [
-        arrow
-        for operation in contract("documented").operations.values()
-        for arrow in operation.response_sequences.values()
-    ]
-    arrows += [operation.sequence for operation in contract("documented").messages.operations.values()]
-    labels = [arrow.label for arrow in arrows if arrow]
+    labels = [arrow.label for arrow in bound_arrows()]
     assert sorted(labels) == sorted({*PUSH_ARROWS, *PULL_ARROWS})
 
 
 def test_the_arrows_drawn_twice_are_those_drawn_for_each_asset() -> None:
-    arrows = [operation.sequence for operation in contract("documented").operations.values()]
-    arrows += [
-        arrow
-        for operation in contract("documented").operations.values()
-        for arrow in operation.response_sequences.values()
-    ]
-    arrows += [operation.sequence for operation in contract("documented").messages.operations.values()]
-    for_each_asset = {arrow.label for arrow in arrows if arrow and arrow.each == "asset"}
+    for_each_asset = {arrow.label for arrow in bound_arrows() if arrow.each == "asset"}
     assert for_each_asset == {label for label in PUSH_ARROWS if PUSH_ARROWS.count(label) == 2}
-    assert {arrow.each for arrow in arrows if arrow} == {"asset", "commit"}
+    assert {arrow.each for arrow in bound_arrows()} == {"asset", "commit"}
 
 
 def test_every_field_named_like_a_secret_is_marked_as_one() -> None:

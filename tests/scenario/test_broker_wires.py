@@ -19,13 +19,12 @@ from phrasim.journal.events import Delivery, Message, Noted, Publish, Request, R
 from phrasim.scenario import loopback
 from phrasim.scenario.events import Outcome
 from phrasim.scenario.loader import parse_scenario
-from phrasim.scenario.loopback import play_on_loopback
 from phrasim.scenario.model import Scenario
 from phrasim.scenario.runner import Play, play_in_process
 from phrasim.serve.external import External
 from phrasim.serve.landscape import Plan
-from phrasim.serve.sockets import bind_all
 from phrasim.testbed import PLAYABLE, SERVICES, seeded
+from scenario.wires import play, verdicts
 
 pytestmark = pytest.mark.unmeasured
 
@@ -49,11 +48,6 @@ each_scenario = pytest.mark.parametrize("scenario", ON_BOTH, ids=lambda one: one
 Outcomes = dict[str, "Future[Outcome]"]
 
 
-def play(scenario: Scenario, plan: Plan) -> Outcome:
-    ports = {name: (0, f"--{name}-port") for name in plan.played}
-    return play_on_loopback(scenario, Play(), plan, lambda: bind_all("127.0.0.1", ports))
-
-
 @pytest.fixture(scope="module")
 def simulated() -> Iterator[Outcomes]:
     """Every scenario with the simulated broker over AMQP; several at once."""
@@ -72,14 +66,6 @@ def real(simulated: Outcomes, node: tuple[str, int]) -> Iterator[Outcomes]:
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
         patch.setattr(loopback, "QUIET_SECONDS_EXTERNAL", 0.15)  # the node lives on this machine
         yield {one.name: pool.submit(play, one, plan) for one in ON_BOTH}
-
-
-def verdicts(outcome: Outcome) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Its verdicts; how often somebody polled, and so the number of messages, is a matter of time."""
-    return [
-        (re.sub(r"^messages as specified \(\d+\)", "messages", one.expectation), one.judgement, one.because)
-        for one in outcome.verdicts
-    ]
 
 
 @each_scenario

@@ -3,7 +3,6 @@
 The wires are: all in one process, sockets with the simulated broker over AMQP, and sockets with a real RabbitMQ.
 """
 
-import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -19,14 +18,13 @@ from phrasim.journal.lines import trace_bytes
 from phrasim.scenario import loopback
 from phrasim.scenario.events import Outcome
 from phrasim.scenario.loader import load_scenario
-from phrasim.scenario.loopback import play_on_loopback
 from phrasim.scenario.model import Scenario
 from phrasim.scenario.playable import unplayable
 from phrasim.scenario.runner import Play, play_in_process
 from phrasim.serve.external import External
 from phrasim.serve.landscape import Plan
-from phrasim.serve.sockets import bind_all
 from phrasim.testbed import SERVICES, seeded
+from scenario.wires import play, verdicts
 
 pytestmark = pytest.mark.unmeasured
 
@@ -36,11 +34,6 @@ ON_RABBITMQ = [one for one in ON_SOCKETS if unplayable(one, "loopback", frozense
 AT_ONCE = 4
 
 Outcomes = dict[str, "Future[Outcome]"]
-
-
-def play(scenario: Scenario, plan: Plan) -> Outcome:
-    ports = {name: (0, f"--{name}-port") for name in plan.played}
-    return play_on_loopback(scenario, Play(), plan, lambda: bind_all("127.0.0.1", ports))
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +61,6 @@ def on_rabbitmq(node: tuple[str, int]) -> Iterator[Outcomes]:
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(VHOSTS) - 1) as pool:
         patch.setattr(loopback, "QUIET_SECONDS_EXTERNAL", 0.15)  # the node lives on this machine
         yield {one.name: pool.submit(played, one) for one in ON_RABBITMQ}
-
-
-def verdicts(outcome: Outcome) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Its verdicts; how often somebody polled, and so the number of messages, is a matter of time."""
-    return [
-        (re.sub(r"^messages as specified \(\d+\)", "messages", one.expectation), one.judgement, one.because)
-        for one in outcome.verdicts
-    ]
 
 
 @cache

@@ -3,11 +3,12 @@
 import random
 from dataclasses import replace
 
+from phrasim.service.credentials import LIST_COMMITS
 from phrasim.testbed import SeedData, Setting
 from phrasim.testbed.accounts import Accounts, accounts_of
 from phrasim.testbed.profiles import profile_of
 from phrasim.testbed.seed import SeedClient, SeedUser
-from phrasim.upload.documented.access import ADMINISTRATOR, LIST_COMMITS
+from phrasim.upload.documented.access import ADMINISTRATOR
 
 ZOE, YAN = SeedUser("zoe@example.org"), SeedUser("yan@example.org", id="the-id", name="Yan", password="secret")
 ROOT = SeedUser("root@example.org", roles=("ROLE_USER", ADMINISTRATOR))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person; `roles` are Symfony's, `ROLE_SUPER_ADMIN` makes an administrator (§2.4)."""
+    """A person; the profile says which `roles` make an administrator (§2.4)."""
 
     id: str
     email: str

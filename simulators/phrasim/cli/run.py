@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from phrasim.scenario.model import Scenario
     from phrasim.scenario.runner import Play
 
-_FOLDERS = ("deployed",)
-"""The profiles whose scenarios have a folder of their own among those that come with phrasim."""
+_FOLDERS = {"documented": "", "deployed": "deployed"}
+"""Where the scenarios of each profile lie among those that come with phrasim."""
 
 _HELP = """Play scenarios and judge what they expect.
 
@@ -148,9 +148,11 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
     from phrasim.documents.nearest import meant
     from phrasim.scenario.loader import ScenarioError, load_scenario
 
+    own = profile or "documented"
     found: dict[Path, Path] = {}
     for path in paths:
-        shipped = scenarios_folder() / (profile if profile in _FOLDERS else "") / f"{path}.yaml"
+        every = {name: scenarios_folder() / folder / f"{path}.yaml" for name, folder in _FOLDERS.items()}
+        shipped = every[own]
         if path.is_dir():
             inside = sorted(one for one in (*path.rglob("*.yaml"), *path.rglob("*.yml")) if one.is_file())
             if not inside:
@@ -164,9 +166,9 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
             names = sorted(file.stem for file in shipped.parent.glob("*.yaml"))
             close = meant(path.name, names)
             hint = f"phrasim comes with {', '.join(names)}" if close is None else f"did you mean {close!r}?"
-            other = "documented" if profile in _FOLDERS else _FOLDERS[0]
-            if (scenarios_folder() / (other if other in _FOLDERS else "") / f"{path}.yaml").is_file():
-                hint = f"there is one in the other profile: add --profile {other}"
+            others = [name for name, file in every.items() if name != own and file.is_file()]
+            if others:
+                hint = f"there is one in the other profile: add --profile {others[0]}"
             fail(f"there is no file or folder {str(path)!r}, and no scenario of that name; {hint}")
     loaded: list[Scenario] = []
     problems: list[DocumentError] = []

@@ -24,7 +24,8 @@ from phrasim.serve.landscape import Plan, Tls
 from phrasim.serve.seed_data import SeedDataError, read_seed_data
 from phrasim.serve.sockets import PortError, bind_all, is_loopback
 from phrasim.serve.tls import TlsError, own_client_context, server_context
-from phrasim.testbed import LIST_COMMITS, SERVICES, Accounts, SeedData, Setting
+from phrasim.service.credentials import LIST_COMMITS
+from phrasim.testbed import SERVICES, Accounts, SeedData, Setting
 from phrasim.testbed.profiles import profile_of
 from phrasim.testbed.roles import Roles
 

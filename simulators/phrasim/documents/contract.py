@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 
 from phrasim.documents.messages import Messages
+from phrasim.documents.nearest import nearest
 from phrasim.documents.specification import Operation, Specification, installed_schemas, specification
 from phrasim.documents.store import installed_store
 
@@ -63,6 +64,12 @@ class Contract:
         """The operation that a request to `participant` is; None if it is none."""
         matched = self.match(participant, method, path)
         return matched[0] if matched else None
+
+    def unknown_operation(self, operation_id: str) -> str | None:
+        """What is wrong with that operationId, and the nearest that would be right; None if nothing is."""
+        if operation_id in self.operations:
+            return None
+        return f"the profile {self.name} has no operation {operation_id!r}; {nearest(operation_id, self.operations)}"
 
 
 @cache

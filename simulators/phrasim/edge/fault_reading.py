@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from phrasim.documents import Contract, Violation
-from phrasim.documents.nearest import nearest
 from phrasim.documents.quantity import cut, is_larger_than, seconds, size_bytes, written_bytes, written_seconds
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Effect, Fault, Refuse
 
@@ -20,10 +19,9 @@ def fault_problem(value: Mapping[str, Any], contract: Contract) -> Violation | N
 
     It strikes an operation of the contract that is in force, and has one effect, of an amount that can be met.
     """
-    operation_id = value["operationId"]
-    if operation_id not in contract.operations:
-        said = f"the profile {contract.name} has no operation {operation_id!r}"
-        return Violation("/operationId", f"{said}; {nearest(operation_id, contract.operations)}")
+    unknown = contract.unknown_operation(value["operationId"])
+    if unknown is not None:
+        return Violation("/operationId", unknown)
     effects = [key for key in EFFECTS if key in value]
     if len(effects) != 1:
         found = f"has {' and '.join(effects)}" if effects else "has no effect"

@@ -9,11 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phrasim.journal.events import Delivery, Publish, Request, Response
-from phrasim.journal.sequence import Part, kinds
+from phrasim.journal.sequence import ABOUT_AN_ASSET, Part
 from phrasim.journal.sightings import Sighting, Trace
-
-_ABOUT_AN_ASSET = ("getAsset", "downloadAsset", "downloadFile", "acknowledgeAsset")
-"""The operations in whose path an asset stands."""
 
 Subject = tuple[str, Part, str | None]
 """What a message can be about within a commit: the operation, which part of it, and which asset if it is about one."""
@@ -225,7 +222,7 @@ def _attribute(sighting: Sighting, trace: Trace, commits: Commits) -> None:
             asset = _text(created, "id") if isinstance(created, dict) and not sighting.refused else None
             for commit in commits.of_asset(asset):
                 commit.add(operation_id, "request", asset, sighting)
-        elif operation_id in _ABOUT_AN_ASSET:
+        elif operation_id in ABOUT_AN_ASSET:
             for commit in _of_asset(sighting, trace, commits):
                 commit.add(operation_id, "request", _subject(sighting, commit, trace), sighting)
         elif operation_id == "acknowledgeCommit":
@@ -234,7 +231,7 @@ def _attribute(sighting: Sighting, trace: Trace, commits: Commits) -> None:
         elif operation_id in ("enqueueAssets", "listCommits"):
             _attribute_facts(sighting, "request", commits)
     elif isinstance(message, Response):
-        if sighting.request is not None and operation_id in _ABOUT_AN_ASSET:
+        if sighting.request is not None and operation_id in ABOUT_AN_ASSET:
             for commit in _of_asset(trace.by_id[sighting.request.id], trace, commits):
                 commit.add(operation_id, "response", _asset_named(sighting), sighting)
     else:
@@ -260,10 +257,8 @@ def _subject(sighting: Sighting, commit: Commit, trace: Trace) -> str | None:
     The delivery that is worked on tells the two apart. Where nobody saw one, the first such request is the commit's.
     """
     operation_id, asset = sighting.operation_id, _asset_named(sighting)
-    drawn = {
-        kind.each for kind in kinds(trace.contract) if kind.operation_id == operation_id and kind.part == "request"
-    }
-    if operation_id is None or "commit" not in drawn:
+    operation = None if operation_id is None else trace.contract.operations.get(operation_id)
+    if operation_id is None or operation is None or all(arrow.each != "commit" for arrow in operation.sequences):
         return asset
     delivery = trace.delivery_behind(sighting)
     if delivery is not None:

@@ -236,23 +236,23 @@ class _Judge:
         followed = (caused or before[-1:] or listings[:1])[0]
         return [followed, *(one for one in before if one is not followed)]
 
-    def _behind(self, arrow: Arrow) -> "_Executions | None":
+    def _behind(self, arrow: Arrow) -> _Executions | None:
         """The executions in which an arrow is walked, the innermost; None where nothing was delivered before it."""
         found = [one for one in self._covering(arrow) if one.openers]
         return max(found, key=lambda one: (one.delivery.group, one.delivery.place), default=None)
 
-    def _covering(self, arrow: Arrow) -> "list[_Executions]":
+    def _covering(self, arrow: Arrow) -> list[_Executions]:
         subjects = dict.fromkeys((None, arrow.asset))
         return [one for subject in subjects for one in self._executions_of.get(subject, ()) if one.cover(arrow)]
 
-    def _attempt_of(self, sighting: Sighting, executions: "_Executions") -> int:
+    def _attempt_of(self, sighting: Sighting, executions: _Executions) -> int:
         """The number from 0 of the attempt that a message belongs to: by its cause, else by its place."""
         delivery = self._trace.delivery_behind(sighting)
         known = delivery is not None and delivery.message.id in executions.ids
         line = delivery.line if delivery is not None and known else sighting.line
         return max(sum(opener.line <= line for opener in executions.openers) - 1, 0)
 
-    def _attempt(self, executions: "_Executions", number: int) -> Attempt:
+    def _attempt(self, executions: _Executions, number: int) -> Attempt:
         """An earlier attempt, whose messages are thereby accounted for."""
         since, asset = executions.openers[0].line, executions.delivery.asset
         everything = [
@@ -282,7 +282,7 @@ class _Judge:
             stopped_by=tuple(stopped),
         )
 
-    def _is_of_others(self, sighting: Sighting, executions: "_Executions") -> bool:
+    def _is_of_others(self, sighting: Sighting, executions: _Executions) -> bool:
         """Whether a message was caused by the delivery of another arrow."""
         delivery = self._trace.delivery_behind(sighting)
         opened = None if delivery is None else self._opened_by.get(delivery.message.id)

@@ -24,7 +24,9 @@ _REQUEST_LINE = re.compile(r"\b(GET|PUT|POST|DELETE|OPTIONS|HEAD|PATCH)\s+(\S*/\
 _PARENTHESIS = re.compile(r"\([^()]*\)")
 _NUMBER = re.compile(r"#\s*\d+")
 _PARAMETER = re.compile(r"\{\w+\}")
-_OF_ONE_ASSET = ("uploadAsset", "getAsset", "downloadAsset", "downloadFile", "acknowledgeAsset")
+ABOUT_AN_ASSET = ("getAsset", "downloadAsset", "downloadFile", "acknowledgeAsset")
+"""The operations in whose path an asset stands."""
+_OF_ONE_ASSET = ("uploadAsset", *ABOUT_AN_ASSET)
 _OF_ONE_COMMIT = ("commitAssets", "listCommits", "acknowledgeCommit", "enqueueAssets", "getPublisherInfo")
 
 

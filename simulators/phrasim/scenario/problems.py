@@ -197,11 +197,10 @@ class ScenarioProblems(Problems):
 
     def _operation(self, at: Location, operation_id: str, documents: Contract) -> bool:
         """Whether the scenario's profile has that operation."""
-        if operation_id in documents.operations:
-            return True
-        said = f"the profile {documents.name} has no operation {operation_id!r}"
-        self.add(at, f"{said}; {nearest(operation_id, documents.operations)}")
-        return False
+        unknown = documents.unknown_operation(operation_id)
+        if unknown is not None:
+            self.add(at, unknown)
+        return unknown is None
 
     def _parameters(self, at: Location, step: Mapping[str, Any], documents: Contract) -> None:
         path = documents.operations[step["operationId"]].path

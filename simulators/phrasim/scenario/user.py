@@ -62,7 +62,7 @@ class User:
     async def call(
         self,
         operation_id: str,
-        asked: "Asked",
+        asked: Asked,
     ) -> tuple[httpx.Response, ExchangeValues]:
         """Call an operation; the body of the answer is kept if it is JSON, and only counted otherwise."""
         operation = self._testbed.network.contract.operations[operation_id]
@@ -83,7 +83,7 @@ class User:
             response_body=body,
         )
 
-    def _request(self, client: httpx.AsyncClient, method: str, url: str, asked: "Asked") -> httpx.Request:
+    def _request(self, client: httpx.AsyncClient, method: str, url: str, asked: Asked) -> httpx.Request:
         headers = dict(asked.headers)
         if asked.file is not None:
             return self._upload(client, method, url, headers, asked.file, asked.form or {})

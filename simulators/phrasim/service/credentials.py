@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+LIST_COMMITS = "commit:list"
+"""The scope by which a client may list commits, in every profile (§2.4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bearer:

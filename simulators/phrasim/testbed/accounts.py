@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from phrasim.auth.accounts import Client, User
+from phrasim.service.credentials import LIST_COMMITS
 from phrasim.testbed.roles import Roles
 from phrasim.testbed.seed import SeedClient, SeedData, SeedUser
 from phrasim.testbed.setting import Setting
 
 _Seed = TypeVar("_Seed")
-
-LIST_COMMITS = "commit:list"
-"""The scope by which a client may list commits, in either profile (§2.4)."""
 
 _ADMINISTRATOR = SeedUser("administrator@example.org", name="An Administrator")
 _PHRASEANET = SeedClient("phraseanet", scopes=(LIST_COMMITS,))

@@ -20,12 +20,13 @@ from phrasim.documents import contract
 from phrasim.journal.events import Participant
 from phrasim.phraseanet.deployed.app import phraseanet_app
 from phrasim.phraseanet.deployed.publisher import Publisher
-from phrasim.phraseanet.deployed.pull import SCOPE, PullAdministration
+from phrasim.phraseanet.deployed.pull import PullAdministration
 from phrasim.phraseanet.deployed.queues import PULL_ASSETS, QueueSettings, Topology
 from phrasim.phraseanet.deployed.state import OAuthToken, PhraseanetState, PullTarget, WorkerDied
 from phrasim.phraseanet.deployed.uploader import Uploader
 from phrasim.phraseanet.deployed.workers import Workers
 from phrasim.phraseanet.poll_failed import PollFailed
+from phrasim.service.credentials import LIST_COMMITS
 from phrasim.testbed.accounts import Accounts
 from phrasim.testbed.deployed_setting import TargetSetting
 from phrasim.testbed.network import Network, unguessable
@@ -66,7 +67,7 @@ class DeployedStage:
     """The signing key, the targets and Phraseanet's tokens stay."""
 
     log_in_parameters: Mapping[str, str] = {"realm": REALM}
-    client_scope: str | None = SCOPE
+    client_scope: str | None = LIST_COMMITS
 
     def __init__(self, setting: Setting, network: Network, accounts: Accounts) -> None:
         self._setting = setting

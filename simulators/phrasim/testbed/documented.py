@@ -18,13 +18,14 @@ from phrasim.phraseanet.documented.poller import Poller
 from phrasim.phraseanet.documented.queue import IngestQueue
 from phrasim.phraseanet.documented.state import PhraseanetState
 from phrasim.phraseanet.documented.worker import Worker
+from phrasim.service.credentials import LIST_COMMITS
 from phrasim.testbed.accounts import Accounts
 from phrasim.testbed.network import Network
 from phrasim.testbed.profiles import Profile
 from phrasim.testbed.roles import Roles
 from phrasim.testbed.setting import Setting
 from phrasim.testbed.spawn import Spawn
-from phrasim.upload.documented.access import ADMINISTRATOR, LIST_COMMITS
+from phrasim.upload.documented.access import ADMINISTRATOR
 from phrasim.upload.documented.app import upload_app
 from phrasim.upload.documented.identity import Identity
 from phrasim.upload.documented.outbound import Notifier

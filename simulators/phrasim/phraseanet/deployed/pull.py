@@ -15,8 +15,7 @@ from phrasim.phraseanet.deployed.queues import ASSETS_INGEST, PULL_ASSETS
 from phrasim.phraseanet.deployed.state import PhraseanetState, PullTarget, WorkerDied
 from phrasim.phraseanet.deployed.uploader import RequestFailed, Uploader, shown
 from phrasim.phraseanet.poll_failed import PollFailed
-
-SCOPE = "commit:list"
+from phrasim.service.credentials import LIST_COMMITS
 
 
 class PullAssets:
@@ -89,7 +88,7 @@ class PullAssets:
             "client_id": target.client_id,
             "client_secret": target.client_secret,
             "grant_type": "client_credentials",
-            "scope": SCOPE,
+            "scope": LIST_COMMITS,
         }
         answer = await self._uploader.token(f"{base_of(target.pullmode_uri)}/oauth/v2/token", fields)
         token = _json(answer).get("access_token")

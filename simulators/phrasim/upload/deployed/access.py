@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from phrasim.service.credentials import AssetToken
+from phrasim.service.credentials import LIST_COMMITS, AssetToken
 from phrasim.upload.deployed.state import Commit
 
 ADMINISTRATORS = ("admin", "uploader-admin")
 """The identity's roles that make an administrator (§2.4)."""
-
-LIST_COMMITS = "commit:list"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ Nobody and a caller with an invalid Bearer get 401 before these are asked; a cal
 import hmac
 from dataclasses import dataclass
 
-from phrasim.service.credentials import AssetToken
+from phrasim.service.credentials import LIST_COMMITS, AssetToken
 from phrasim.upload.documented.state import Commit
 
 ADMINISTRATOR = "ROLE_SUPER_ADMIN"
-LIST_COMMITS = "commit:list"
 
 
 @dataclass(frozen=True, slots=True)
