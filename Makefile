@@ -3,8 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 ASYNCAPI_SPECS := 6.11.1
 AMQPLIB := 2.3.1
+HAR_SCHEMA := 2.0.0
+# A worker that dies ends the run: one put in its place may wait for ever.
+PYTEST := pytest -q --dist loadfile --max-worker-restart 0
+# The tests start hundreds of processes, which would all compile what they import.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check tests wheel benchmarks clean
+.PHONY: demo test check tests mutants wheel benchmarks clean
 
 demo: .venv/.installed
 	@mkdir -p demo
@@ -33,16 +38,26 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# In the second pass are those that take long and cover nothing that the others do not: they run without the tracing by
+# which the first one, in CI, measures which branches are covered.
 tests: .venv/.installed-dev build/.node
+ifdef CI
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n 3 --dist loadfile -m "not unmeasured"
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m unmeasured
+	$(BIN)/coverage run -m $(PYTEST) -n 4 -m "not unmeasured"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+else
+	$(BIN)/python -m $(PYTEST) -n 4 -m "not unmeasured"
+endif
+	$(BIN)/python -m $(PYTEST) -n 4 -m unmeasured
 
 # What is installed is what users get: the wheel, from an empty folder.
 wheel: .venv/.installed-dev
 	PYTHON=$(BIN)/python sh tests/wheel.sh
+
+# How many mutants of the simulated services are found out, by family: minutes.
+mutants: .venv/.installed-dev
+	$(BIN)/python contracts/mutation/run.py
 
 benchmarks: .venv/.installed
 	$(BIN)/python benchmarks/run.py
@@ -56,19 +71,19 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[load,verify]'
 	@touch $@
 
 .venv/.installed-dev: .venv/bin/python pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.installed
 
-# Packages of Node for tests: the schema of AsyncAPI documents, and an AMQP client. Without npm the tests that need them
-# are skipped (in CI they fail).
+# Packages of Node for tests: the schemas of AsyncAPI documents and of HAR files, and an AMQP client. Without npm the
+# tests that need them are skipped (in CI they fail).
 build/.node: Makefile
 	@mkdir -p build
 	@if command -v npm >/dev/null; then \
 	    npm install --silent --prefix build --no-save --no-package-lock --no-audit --no-fund \
-	        @asyncapi/specs@$(ASYNCAPI_SPECS) amqplib@$(AMQPLIB) && touch $@ \
-	    || echo "npm cannot bring @asyncapi/specs and amqplib: the tests that need them are skipped"; \
-	else echo "npm is not there: the tests that need @asyncapi/specs and amqplib are skipped"; fi
+	        @asyncapi/specs@$(ASYNCAPI_SPECS) amqplib@$(AMQPLIB) har-schema@$(HAR_SCHEMA) && touch $@ \
+	    || echo "npm cannot bring @asyncapi/specs, amqplib and har-schema: the tests that need them are skipped"; \
+	else echo "npm is not there: the tests that need @asyncapi/specs, amqplib and har-schema are skipped"; fi

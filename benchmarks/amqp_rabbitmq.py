@@ -17,8 +17,8 @@ from functools import partial
 from statistics import median
 
 from amqp_brokers import Brokers, absence, running_brokers
-from amqp_comparison import Comparison, LeftOut
 from amqp_prepared import PERSISTENT, TRANSIENT, connections, round_trips, there_and_back
+from comparison import Comparison, LeftOut
 
 ROUNDS = 15
 LIBRARIES = ("pika", "aio_pika")

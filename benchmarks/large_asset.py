@@ -19,7 +19,7 @@ from figure import Figure
 from phrasim.clock import run_simulated
 from phrasim.scenario.files import MadeContent, RunFile, scenario_files
 from phrasim.scenario.model import GivenFile
-from phrasim.scenario.user import User
+from phrasim.scenario.user import Asked, User
 from phrasim.testbed import Setting, open_testbed
 
 MIB = 1024 * 1024
@@ -70,18 +70,18 @@ def _made(name: str, size: int) -> RunFile:
 async def _upload(user: User, file: RunFile) -> str:
     """Upload a file and commit it, so that it may be downloaded; returns the asset's id."""
     publisher = await user.authorization("publisher")
-    response, exchange = await user.call("uploadAsset", parameters={}, headers=publisher, file=file)
+    response, exchange = await user.call("uploadAsset", Asked(headers=publisher, file=file))
     response.raise_for_status()
     asset: str = exchange.lookup("$response.body#/id")
     body = {"files": [asset], "formData": {}}
-    response, _ = await user.call("commitAssets", parameters={}, headers=publisher, json=body, has_json=True)
+    response, _ = await user.call("commitAssets", Asked(headers=publisher, json=body, has_json=True))
     response.raise_for_status()
     return asset
 
 
 async def _download(user: User, asset: str, size: int) -> None:
     administrator = await user.authorization("administrator")
-    response, _ = await user.call("downloadAsset", parameters={"id": asset}, headers=administrator)
+    response, _ = await user.call("downloadAsset", Asked({"id": asset}, headers=administrator))
     response.raise_for_status()
     if response.num_bytes_downloaded != size:
         raise RuntimeError(f"downloading {asset}: expected {size} bytes, found {response.num_bytes_downloaded}")

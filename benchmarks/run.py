@@ -8,11 +8,15 @@ import sys
 
 import amqp_rabbitmq
 import command
+import hand_offs
+import http_assets
 import large_asset
+import memory
 import pull
 import push
 import serve_start
 import served_large
+import verify
 from figure import HEADING
 
 BENCHMARKS = {
@@ -22,7 +26,11 @@ BENCHMARKS = {
     "large_asset": large_asset,
     "serve_start": serve_start,
     "served_large": served_large,
+    "http_assets": http_assets,
+    "hand_offs": hand_offs,
+    "memory": memory,
     "amqp_rabbitmq": amqp_rabbitmq,
+    "verify": verify,
 }
 
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+"""The cores that this process may use, before it keeps to one of them."""
+
 PORTS = [word for name in ("upload", "phraseanet", "auth", "control", "amqp") for word in (f"--{name}-port", "0")]
 
 # As the console script does, which need not be on the path.
@@ -25,10 +28,22 @@ class Served:
 
     def peak_mib(self) -> float:
         """The peak of its memory so far: Linux's VmHWM."""
+        return self._status_mib("VmHWM:")
+
+    def memory_mib(self) -> float:
+        """Its memory now: Linux's VmRSS."""
+        return self._status_mib("VmRSS:")
+
+    def _status_mib(self, field: str) -> float:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(field):
                 return int(line.split()[1]) / 1024
-        raise RuntimeError("reading /proc: there is no VmHWM; peak memory is measured on Linux only")
+        raise RuntimeError(f"reading /proc: there is no {field[:-1]}; memory is measured on Linux only")
+
+    def cpu_seconds(self) -> float:
+        """The processor time that it has used so far, by Linux's `stat`: as itself, and in the kernel on its behalf."""
+        user, system = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -47,3 +62,16 @@ def served(*words: str, environment: dict[str, str] | None = None) -> Iterator[S
             process.terminate()
     if process.returncode != 0:
         raise RuntimeError(f"ending the server: exit code 0 would be right; found {process.returncode}")
+
+
+@contextmanager
+def served_apart(*words: str) -> Iterator[Served]:
+    """Serve on one core, while this process keeps to another one, until the block ends. Linux only."""
+    server_core, own_core = sorted(CORES)[:2]
+    try:
+        os.sched_setaffinity(0, {server_core})
+        with served(*words) as server:
+            os.sched_setaffinity(0, {own_core})
+            yield server
+    finally:
+        os.sched_setaffinity(0, CORES)

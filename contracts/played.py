@@ -2,25 +2,20 @@
 
 import asyncio
 import os
-import tempfile
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import httpx
 from hypothesis import HealthCheck, settings
 
-from phrasim.clock import SimulatedLoop
-from phrasim.edge.outbound import http_client
-from phrasim.edge.transport import InProcessTransport
-from phrasim.pytest_plugin.held import Held
-from phrasim.testbed import URLS, Setting, Testbed, open_testbed
+from amount import so_many
+from phrasim.contract.in_process import InProcessSubject, opened
+from phrasim.contract.subject import file_form
+from phrasim.testbed import URLS, Setting
+from phrasim.testbed.network import InProcess
 
-_Result = TypeVar("_Result")
-
-SETTLE_SECONDS = 1e-6
-"""So much later all is done that was begun: simulated time passes only where nobody has work."""
+__all__ = ["Played", "budget", "file_form", "playing"]
 
 TURNS_MAX = 10_000
 """Turns of the loop after which something that should have happened at once counts as not happening."""
@@ -29,9 +24,9 @@ _ASKED = int(os.environ.get("PHRASIM_EXAMPLES", "0"))
 
 
 def budget(examples: int, **more: Any) -> settings:
-    """So many examples, the same on every machine; others each time, and at least so many, with PHRASIM_EXAMPLES."""
+    """So many examples in CI, fewer elsewhere; with PHRASIM_EXAMPLES others each time, and at least so many."""
     return settings(
-        max_examples=max(_ASKED, examples),
+        max_examples=max(_ASKED, so_many(examples, elsewhere=examples // 2)),
         derandomize=_ASKED == 0,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
@@ -39,28 +34,13 @@ def budget(examples: int, **more: Any) -> settings:
     )
 
 
-class Played:
+class Played(InProcessSubject):
     """The testbed `bed`; between two calls its time stands still, and what it was doing waits half done."""
-
-    def __init__(self, bed: Held[Testbed], runner: asyncio.Runner) -> None:
-        self.bed = bed.thing
-        self._held = bed
-        self._runner = runner
-        inner = {httpx.URL(URLS[name]).host: app for name, app in self.bed.services.apps.items()}
-        self._beside = http_client(InProcessTransport(inner), "")
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop on which the testbed lives."""
         return self._runner.get_loop()
-
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """The result of a coroutine on the testbed's loop. A simulator that fails meanwhile raises here."""
-        return self._runner.run(self._held.beside(work))
-
-    def wait(self, seconds: float) -> None:
-        """Let that much simulated time pass, and all be done that is to be done by then."""
-        self.run(self.bed.clock.sleep(seconds + SETTLE_SECONDS))
 
     def turn(self, until: Callable[[], bool], turns: int = TURNS_MAX) -> None:
         """Let everybody take a step, and again, until something is so; time stands still meanwhile."""
@@ -75,13 +55,13 @@ class Played:
 
     def ask(self, method: str, address: str, authorization: str | None = None, **parts: Any) -> httpx.Response:
         """The answer to a request by somebody who stands beside the wire: no journal has it and no fault strikes it."""
-        return self._exchange(self._beside, method, address, authorization, parts)
+        return self._asked(self._beside, method, address, authorization, parts)
 
     def ask_as_user(self, method: str, address: str, authorization: str | None = None, **parts: Any) -> httpx.Response:
         """The answer to a request of the user's on the wire. Raises `httpx.HTTPError` where none arrives."""
-        return self._exchange(self.bed.edges["user"].client(), method, address, authorization, parts)
+        return self._asked(self.bed.edges["user"].client(), method, address, authorization, parts)
 
-    def _exchange(
+    def _asked(
         self, client: httpx.AsyncClient, method: str, address: str, authorization: str | None, parts: dict[str, Any]
     ) -> httpx.Response:
         headers = {"accept": "application/json"} | parts.pop("headers", {})
@@ -90,25 +70,7 @@ class Played:
         url = address if "://" in address else URLS["upload"] + address
         return self.run(client.request(method, url, headers=headers, **parts))
 
-    def close(self) -> None:
-        """Take the testbed down. Raises what made a simulator fail."""
-        self._runner.run(self._held.close())
 
-
-@contextmanager
-def playing(setting: Setting) -> Iterator[Played]:
+def playing(setting: Setting, wire: InProcess | None = None) -> AbstractContextManager[Played]:
     """A testbed of that setting, until the block ends."""
-    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        held = runner.run(Held.opened(open_testbed(setting, Path(folder)), "the testbed"))
-        played = Played(held, runner)
-        yield played
-        played.close()
-
-
-def file_form(content: bytes, target_slug: str | None = None) -> dict[str, Any]:
-    """The parts of a request that uploads a file (§2.2); the deployed service wants a target."""
-    return {
-        "headers": {"content-type": "multipart/form-data; boundary=a-boundary-of-the-contracts"},
-        "files": {"file": ("asset.bin", content)},
-        "data": {} if target_slug is None else {"targetSlug": target_slug},
-    }
+    return opened(Played, "upload", setting, wire)

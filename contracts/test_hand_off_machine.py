@@ -48,7 +48,7 @@ from phrasim.upload.documented.state import UploadState
 
 pytestmark = pytest.mark.unmeasured
 
-EXAMPLES, EXAMPLES_TO_FIND_A_LIE, STEPS = 16, 100, 20
+EXAMPLES, EXAMPLES_TO_FIND_A_LIE, STEPS = 16, 60, 20
 TOKEN_LIFETIME = 60
 POLL_INTERVAL = 20.0
 ENOUGH_SECONDS = 120

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -23,11 +24,20 @@ from phrasim.testbed import Setting, Testbed, open_testbed
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from amount import leave_out, so_many
 from differential.rabbitmq import absence, running_node
 
 # No example is timed: on a busy machine a slow one says nothing of the code.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, max_examples=so_many(50, elsewhere=25))
 settings.load_profile("untimed")
+
+# Under nohup it would be ignored, by every process that the tests start, too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_out(config, items, Path(__file__).parent)
+
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 4
 

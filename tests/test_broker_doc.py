@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from broker.amqp.conftest import CAPABILITIES, Landscape, Wire, message, start_ok
 from broker.amqp.fuzzing import raw_frame
-from differential.wire import METHODS, encode_method
 from phrasim.broker import AmqpError
 from phrasim.broker.amqp import settings as settings_
 from phrasim.broker.amqp.frames import FRAME_MAX_MIN
@@ -26,6 +25,7 @@ from phrasim.broker.amqp.url import PORT
 from phrasim.broker.arguments import COMPARED, read_queue_arguments
 from phrasim.broker.queue import MESSAGE_BYTES
 from phrasim.cli.serve import serve
+from phrasim.contract.broker.wire import METHODS, encode_method
 from phrasim.documents import documents_root
 
 ROOT = Path(__file__).parents[1]

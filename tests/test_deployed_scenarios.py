@@ -12,6 +12,8 @@ import pytest
 from phrasim.documents import scenarios_folder
 from phrasim.scenario.loader import load_scenario
 
+pytestmark = pytest.mark.unmeasured
+
 FOLDER = scenarios_folder() / "deployed"
 SCENARIOS = sorted(FOLDER.glob("*.yaml"))
 

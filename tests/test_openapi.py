@@ -15,6 +15,8 @@ from openapi_spec_validator import validate
 from phrasim.documents import Arrow, contract, openapi_folder, specification
 from phrasim.documents.store import Store
 
+pytestmark = pytest.mark.unmeasured
+
 SPECIFICATION_FILES = ("upload.yaml", "phraseanet.yaml", "auth.yaml")
 OPENAPI_FILES = (*SPECIFICATION_FILES, "control.yaml", "shared.yaml")
 FILES = (*OPENAPI_FILES, "messages.yaml")

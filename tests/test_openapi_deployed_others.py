@@ -21,6 +21,8 @@ from phrasim.documents import Messages, Specification, openapi_folder, secret_fi
 from phrasim.documents.store import Store
 from phrasim.documents.violations import Schemas
 
+pytestmark = pytest.mark.unmeasured
+
 OPENAPI_FILES = ("deployed/phraseanet.yaml", "deployed/auth.yaml")
 MESSAGES_FILE = "deployed/messages.yaml"
 FILES = (*OPENAPI_FILES, MESSAGES_FILE)

@@ -10,6 +10,8 @@ from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.model import Call
 from phrasim.scenario.runner import Play, play_in_process
 
+pytestmark = pytest.mark.unmeasured
+
 SCENARIOS = sorted(scenarios_folder().glob("*.yaml"))
 UPLOADING = [
     path

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from amount import so_many
 from phrasim.broker import (
     Broker,
     Channel,
@@ -546,7 +547,7 @@ class LossyBroker(LosslessBroker):
 
 
 MACHINE_SETTINGS = settings(
-    max_examples=200,
+    max_examples=so_many(100, elsewhere=50),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -1,13 +1,16 @@
 """The command as a test calls it, in an empty folder, and texts that are held to files in `golden/`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from cli.server import Server
 from phrasim.cli import app
 from phrasim.documents import scenarios_folder
 
@@ -63,3 +66,16 @@ def golden() -> Callable[[str, str], None]:
         assert text == path.read_text(), f"{path} differs; PHRASIM_GOLDEN=write writes it anew"
 
     return compare
+
+
+@pytest.fixture
+def serve(folder: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server in the empty folder: `serve("--mode", "pull")`."""
+    with ExitStack() as stack:
+
+        def start(*words: str | Path, **options: Any) -> Server:
+            server = Server(*words, **options)
+            stack.callback(server.leave)
+            return server
+
+        yield start

@@ -1,16 +1,12 @@
 """`phrasim serve` as its callers know it: what it prints, what it takes, and that a hand-over through it conforms."""
 
 import json
-import os
 import re
-import select
 import signal
 import socket
 import ssl
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,76 +16,12 @@ import pytest
 import trustme
 from click.testing import Result
 
+from cli.server import ANY_PORTS, COMMAND, NAMES, PATIENCE_SECONDS, Server
 from phrasim.documents import flow_document
 from phrasim.documents.specification import installed_schemas
 from phrasim.journal.lines import read_trace
 
 Call = Callable[..., Result]
-
-COMMAND = [sys.executable, "-c", "from phrasim.cli import main; main()", "serve"]
-NAMES = ("upload", "phraseanet", "auth", "control")
-ANY_PORTS = [word for name in (*NAMES, "amqp") for word in (f"--{name}-port", "0")]
-PATIENCE_SECONDS = 30
-
-
-class Server:
-    """A server as a process, whose output is read line by line."""
-
-    def __init__(self, *words: str | Path, stdout: int = subprocess.PIPE, ports: list[str] = ANY_PORTS) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *ports, *map(str, words)],
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            bufsize=0,  # or a line may wait in the buffer where `select` does not see it
-            env={**os.environ, "NO_COLOR": "1"},
-        )
-
-    def line(self) -> str:
-        """The next line; nothing at the end."""
-        assert self.process.stdout is not None
-        assert select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0]
-        return self.process.stdout.readline().decode()
-
-    def until(self, part: str) -> list[str]:
-        """The lines up to one with that in it."""
-        lines: list[str] = []
-        while not lines or part not in lines[-1]:
-            lines.append(self.line())
-            assert lines[-1], lines
-        return lines
-
-    def landscape(self) -> dict[str, Any]:
-        """What `--print json` prints."""
-        landscape: dict[str, Any] = json.loads(self.line())
-        return landscape
-
-    def end(self, number: int = signal.SIGTERM) -> str:
-        """Tell it to end in order; what it said on standard error."""
-        self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=PATIENCE_SECONDS)
-        assert self.process.returncode == 0, said
-        return said.decode()
-
-    def leave(self) -> None:
-        """Whatever the test came to."""
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
-
-
-@pytest.fixture
-def serve(folder: Path) -> Iterator[Callable[..., Server]]:
-    """Start a server in the empty folder: `serve("--mode", "pull")`."""
-    with ExitStack() as stack:
-
-        def start(*words: str | Path, **options: Any) -> Server:
-            server = Server(*words, **options)
-            stack.callback(server.leave)
-            return server
-
-        yield start
 
 
 def hand_over(landscape: dict[str, Any], *, verify: ssl.SSLContext | bool = True) -> dict[str, Any]:
@@ -117,7 +49,17 @@ def hand_over(landscape: dict[str, Any], *, verify: ssl.SSLContext | bool = True
 def test_json_is_one_line_as_the_control_api_describes_it(serve: Callable[..., Server]) -> None:
     server = serve("--print", "json")
     landscape = server.landscape()
-    assert list(landscape) == ["upload", "phraseanet", "auth", "control", "broker", "users", "clients"]
+    assert list(landscape) == [
+        "profile",
+        "mode",
+        "upload",
+        "phraseanet",
+        "auth",
+        "control",
+        "broker",
+        "users",
+        "clients",
+    ]
     value = {"id": "1", **landscape}
     assert installed_schemas().violations("control.yaml", "/components/schemas/Landscape", value) == []
     assert [list(landscape[name]) for name in NAMES] == [["url"], ["url", "token"], ["url"], ["url"]]
@@ -174,10 +116,12 @@ def test_the_help_shows_examples_of_every_kind(phrasim: Call) -> None:
         (["--mode", "sideways"], "Invalid value for '--mode'"),
         (
             ["--interval", "5"],
-            "phrasim: --interval '5': write a number above 0 and its unit, such as '5 s', '500 ms' or '2 min'\n",
+            "phrasim: --interval '5': write a number and its unit, such as '5 s', '500 ms' or '2 min'\n",
         ),
         (["--interval", "0 s"], "phrasim: --interval '0 s': write a number above 0 and its unit"),
-        (["--interval", "-1 s"], "phrasim: --interval '-1 s': write a number above 0 and its unit"),
+        (["--interval", "-1 s"], "phrasim: --interval '-1 s': write a number and its unit"),
+        (["--retain", "0s"], "phrasim: --retain '0s': write a number above 0 and its unit"),
+        (["--retain", "a while"], "phrasim: --retain 'a while': write a number and its unit"),
         (["--only", "user"], "phrasim: --only: 'user' is no participant that phrasim plays; it plays upload, "),
         (["--only", ""], "phrasim: --only: '' is no participant that phrasim plays"),
         (
@@ -391,7 +335,7 @@ def test_the_broker_can_be_served_alone(serve: Callable[..., Server]) -> None:
     ports = ["--control-port", "0"]
     server = serve("--only", "broker", "--amqp-port", "0", "--print", "json", ports=ports)
     landscape = server.landscape()
-    assert [name for name, value in landscape.items() if value] == ["control", "broker"]
+    assert [name for name, value in landscape.items() if value] == ["profile", "mode", "control", "broker"]
     assert fetched(landscape["broker"]["url"], "mine", b"hello") == b"hello"
     assert server.end() == ""
 

@@ -1,52 +1,32 @@
-"""What two runs of one program must agree in, and how a difference is told."""
+"""Runs programs on two brokers of one version, and tells a difference."""
 
 import json
 import time
-from typing import Any
 
-from differential.driver import Driver, Program, Run
+from phrasim.contract.broker.compare import Apart, apart
+from phrasim.contract.broker.driver import Driver
+from phrasim.contract.broker.execution import Run
+from phrasim.contract.broker.programs import Program, Record, one_by_one
 
 ATTEMPTS = 3
 """How often a difference has to be seen before it counts: a busy machine makes some that nobody can repeat."""
 
-TIME_WITHIN_S = 60
+
+def difference(program: Program, expected: list[Record], found: Run) -> str | None:
+    """The first step in which a run is not as it is expected, told with both sides; None when it is."""
+    first = apart(expected, found.records, time.time(), strict=True)
+    return None if first is None else told(program, first)
 
 
-def masked(value: Any, now: float) -> Any:
-    """A record with the `time` of an x-death entry replaced, if it is a time of this run."""
-    match value:
-        case ["T", int(seconds)] if abs(seconds - now) <= TIME_WITHIN_S:
-            return ["T", "about now"]
-        case list():
-            return [masked(item, now) for item in value]
-        case dict():
-            return {name: masked(item, now) for name, item in value.items()}
-        case _:
-            return value
-
-
-def difference(program: Program, expected: Run, found: Run) -> str | None:
-    """The first step in which two runs differ, told with both sides; None when they agree."""
-    now = time.time()
-    for number, step in enumerate(program):
-        left, right = masked(expected.records[number], now), masked(found.records[number], now)
-        if left == right:
-            continue
-        lines = [f"step {number} of {len(program)}: {json.dumps(step)}"]
-        for key in dict.fromkeys([*left, *right]):
-            if left.get(key) != right.get(key):
-                lines.append(f"  {key}")
-                lines.append(f"    RabbitMQ: {json.dumps(left.get(key), sort_keys=True)}")
-                lines.append(f"    here:     {json.dumps(right.get(key), sort_keys=True)}")
-        return "\n".join(lines)
-    return None
-
-
-def one_by_one(program: Program) -> Program:
-    """The program with every message published by itself, and the broker at rest before the next."""
-    return [
-        ({**step, "times": 1} if "times" in step else step) for step in program for _ in range(step.get("times", 1))
-    ]
+def told(program: Program, first: Apart) -> str:
+    lines = [f"step {first.step} of {len(program)}: {json.dumps(program[first.step])}"]
+    for place in first.places:
+        lines += [
+            f"  {', '.join(place.where)}",
+            f"    RabbitMQ: {json.dumps(place.expected, sort_keys=True)}",
+            f"    here:     {json.dumps(place.came, sort_keys=True)}",
+        ]
+    return "\n".join(lines)
 
 
 def compared(program: Program, judge: Driver, judged: Driver) -> tuple[str | None, list[Run]]:
@@ -71,7 +51,22 @@ def compared_as_it_is(program: Program, judge: Driver, judged: Driver) -> tuple[
         if expected.slow or found.slow:
             told = None
             continue
-        told = difference(program, expected, found)
+        told = difference(program, expected.records, found)
         if told is None:
             return None, runs
+    return told, runs
+
+
+def as_expected(program: Program, expected: list[Record], judged: Driver) -> tuple[str | None, list[Run]]:
+    """Run the program on one broker; gives what is not as expected each time, and the runs."""
+    runs: list[Run] = []
+    told: str | None = None
+    for _ in range(ATTEMPTS):
+        runs.append(judged.run(program))
+        if runs[-1].slow:
+            told = None
+            continue
+        told = difference(program, expected, runs[-1])
+        if told is None:
+            break
     return told, runs

@@ -9,10 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from differential.client import Account
-from differential.driver import Driver
 from differential.embedded import running_broker
 from differential.rabbitmq import absence, running_node
+from phrasim.broker.amqp.url import BrokerUrl
+from phrasim.contract.broker.driver import Driver
 
 
 @pytest.fixture(scope="session")
@@ -24,15 +24,17 @@ def rabbitmq() -> Iterator[Driver]:
             pytest.fail(reason)
         pytest.skip(reason)
     with running_node() as address:
-        driver = Driver(address, Account())
+        driver = Driver(BrokerUrl(*address))
         yield driver
         driver.close()
+        assert driver.left == {}
 
 
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Driver]:
     """The embedded broker on a port of this machine."""
     with running_broker() as address:
-        driver = Driver(address, Account())
+        driver = Driver(BrokerUrl(*address))
         yield driver
         driver.close()
+        assert driver.left == {}

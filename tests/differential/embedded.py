@@ -15,10 +15,15 @@ from phrasim.clock import Clock
 VERSION = "3.10.8"
 """Debian's, for what the broker does otherwise in another version."""
 
+DEBIANS = Settings(version=VERSION)
+
 
 @contextmanager
-def running_broker():
-    """Serve one virtual host, "/", to the user guest; gives the address (host, port)."""
+def running_broker(settings=DEBIANS, vhost="/", **rules):
+    """Serve one virtual host to the users of `settings`, with the `rules` of `Broker`; gives the address (host, port).
+
+    By default they are those of Debian's version.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     started = threading.Event()
     ended: list[BaseException] = []
@@ -28,8 +33,9 @@ def running_broker():
     async def serve() -> None:
         clock = Clock(loop)
         epoch_ns = time.time_ns() - clock.now_ns()
-        broker = Broker(clock.now_ns, random.Random(1), epoch_ns=epoch_ns, turns_x_death=True)
-        server = AmqpServer({"/": broker}, clock, Settings(version=VERSION))
+        of_version = {"turns_x_death": settings.version == VERSION, **rules}
+        broker = Broker(clock.now_ns, random.Random(1), epoch_ns=epoch_ns, vhost=vhost, **of_version)
+        server = AmqpServer({vhost: broker}, clock, settings)
         await server.start(listener)
         started.set()
         await done

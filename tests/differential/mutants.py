@@ -1,7 +1,7 @@
 """Brokers with one rule removed: what the differential tests must be able to see.
 
 A mutant is one function of the embedded broker in which a piece of source is replaced. `program` names the recorded
-program, in programs/, that tells it from RabbitMQ.
+program, in contracts/broker/, that tells it from RabbitMQ.
 """
 
 import importlib

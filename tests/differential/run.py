@@ -3,8 +3,8 @@
     python tests/differential/run.py [--programs 2000] [--seed 1] [--seconds 300] [--save found.json]
 
 Prints every kind of difference once, then a histogram of methods and reply codes. Ends with 1 when there was a
-difference. With --seconds it ends early when they are over. With --save the first program of each kind is kept, ready
-to become a recorded one.
+difference. With --seconds it ends early when they are over. With --save the first program of each kind is kept, of
+which a file in contracts/broker/ can be made: with a sentence about it, and record.py.
 """
 
 import argparse
@@ -19,12 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from differential.client import Account
 from differential.compare import compared
-from differential.driver import Driver, Program
 from differential.embedded import running_broker
 from differential.programs import programs
 from differential.rabbitmq import absence, running_node
+from phrasim.broker.amqp.url import BrokerUrl
+from phrasim.contract.broker.driver import Driver
+from phrasim.contract.broker.programs import Program
 
 
 def say(line: str) -> None:
@@ -50,7 +51,7 @@ def main() -> int:
     began = time.monotonic()
     with running_node() as judge_address, running_broker() as judged_address:
         say(f"RabbitMQ answers after {time.monotonic() - began:.1f} s")
-        judge, judged = Driver(judge_address, Account()), Driver(judged_address, Account())
+        judge, judged = Driver(BrokerUrl(*judge_address)), Driver(BrokerUrl(*judged_address))
         began = time.monotonic()
 
         @seed(asked.seed)

@@ -1,32 +1,34 @@
 """The embedded broker beside RabbitMQ: the same programs, from the same client, and the same to be seen.
 
-Where the two may differ is written where it is masked: in driver.py (names that the broker makes, delivery order
-across queues, confirms as sets, capabilities that are not imitated) and in compare.py (the time of a death).
+Where the two may differ is written where it is masked, in phrasim.contract.broker: names that the broker makes
+(names.py), the order of deliveries across queues and of confirms (slot.py), capabilities that are not imitated
+(seen.py) and the time of a death (compare.py). The recorded programs have what RabbitMQ did beside their steps.
 """
 
 import ast
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from differential.client import Account
-from differential.compare import compared, difference
-from differential.driver import Driver, Program, Run
+from amount import so_many
+from differential.compare import as_expected, compared, difference
 from differential.embedded import running_broker
 from differential.mutants import MUTANTS, Mutant
 from differential.programs import programs
-from differential.wire import METHODS, replies
 from phrasim.broker import errors
 from phrasim.broker.amqp.dispatch import OPERATIONS
+from phrasim.broker.amqp.url import BrokerUrl
+from phrasim.contract.broker.driver import Driver
+from phrasim.contract.broker.programs import Program, Recorded, recorded_programs
+from phrasim.contract.broker.wire import METHODS, replies
 
 pytestmark = pytest.mark.unmeasured
 
-RECORDED = sorted((Path(__file__).parent / "programs").glob("*.json"))
+RECORDED = recorded_programs()
 
-EXAMPLES = 100
+EXAMPLES = so_many(50, elsewhere=25)
 
 NEVER_ANSWERED = {
     **dict.fromkeys(("tx.select-ok", "tx.commit-ok", "tx.rollback-ok"), "transactions are refused here"),
@@ -47,17 +49,6 @@ NEVER_A_REPLY = {
     ("connection.close", 506): "the limit behind it is this broker's own",
 }
 """The reply codes of this broker that no program leads to, and why."""
-
-
-def recorded(path: Path) -> Program:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="session")
-def judged(rabbitmq: Driver) -> dict[str, Run]:
-    """What RabbitMQ did with every recorded program that tells a mutant from it."""
-    telling = {mutant.program for mutant in MUTANTS}
-    return {path.stem: rabbitmq.run(recorded(path)) for path in RECORDED if path.stem in telling}
 
 
 def broker_codes() -> set[tuple[str, int]]:
@@ -93,21 +84,21 @@ def met() -> dict[str, Counter[str]]:
     return {"RabbitMQ": Counter(), "here": Counter()}
 
 
-@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
-def test_a_recorded_program_runs_as_on_rabbitmq(
-    rabbitmq: Driver, embedded: Driver, met: dict[str, Counter[str]], path: Path
+@pytest.mark.whole
+@pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded.name)
+def test_a_recorded_program_runs_as_it_was_recorded(
+    rabbitmq: Driver, embedded: Driver, met: dict[str, Counter[str]], recorded: Recorded
 ) -> None:
-    program = recorded(path)
-    assert len(program) >= 10
-    told, runs = compared(program, rabbitmq, embedded)
-    met["RabbitMQ"].update(runs[0].met)
-    met["here"].update(runs[1].met)
-    assert told is None, told
-    assert any(not (judge.slow or judged.slow) for judge, judged in zip(runs[::2], runs[1::2], strict=True)), (
-        "every run was too slow for its short times to live, so nothing was compared"
-    )
+    """On RabbitMQ as it is installed, and here, where nothing may be otherwise but a time."""
+    assert len(recorded.program) >= 10
+    for broker, driver in (("RabbitMQ", rabbitmq), ("here", embedded)):
+        told, runs = as_expected(recorded.program, recorded.expected, driver)
+        met[broker].update(runs[0].met)
+        assert told is None, f"{broker}: {told}"
+        assert not runs[-1].slow, "every run was too slow for its short times to live, so nothing was compared"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("broker", ["RabbitMQ", "here"])
 def test_every_method_and_reply_code_is_met(met: dict[str, Counter[str]], broker: str) -> None:
     """Stands behind the recorded programs, from which it counts. What is spoken and answered, the source tells."""
@@ -136,16 +127,15 @@ def test_any_program_runs_as_on_rabbitmq(rabbitmq: Driver, embedded: Driver, pro
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
-def test_a_broker_without_a_rule_is_caught(judged: dict[str, Run], mutant: Mutant) -> None:
-    path = Path(__file__).parent / "programs" / f"{mutant.program}.json"
-    program = recorded(path)
+def test_a_broker_without_a_rule_is_caught(mutant: Mutant) -> None:
+    (recorded,) = (one for one in RECORDED if one.name == mutant.program)
     with mutant.applied(), running_broker() as address:
-        driver = Driver(address, Account())
+        driver = Driver(BrokerUrl(*address))
         try:
-            found = driver.run(program)
+            found = driver.run(recorded.program)
         finally:
             driver.close()
-    assert difference(program, judged[mutant.program], found) is not None
+    assert difference(recorded.program, recorded.expected, found) is not None
 
 
 def test_there_are_twenty_brokers_without_a_rule() -> None:

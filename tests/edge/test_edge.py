@@ -19,7 +19,7 @@ from phrasim.edge.context import Correlation
 from phrasim.edge.edge import Edge, Wire
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Duplicate, Fault, Faults, Refuse
 from phrasim.edge.inbound import STORED_DIGEST
-from phrasim.edge.outbound import FILE_DIGEST
+from phrasim.edge.outbound import FILE_ASKED_FOR, FILE_DIGEST
 from phrasim.edge.transport import InProcessTransport
 from phrasim.journal.events import Body, Noted, Received, Request, Response, Sent
 from phrasim.journal.recorder import Journal
@@ -542,3 +542,115 @@ def test_one_trace_holds_all_that_a_commit_causes(play: Any, act: Any) -> None:
         assert trace_id in publish.properties["headers"]["traceparent"]
 
     play(main)
+
+
+class Trickle(httpx.AsyncBaseTransport):
+    """Answers `status` with so many parts, a pause of seconds behind each."""
+
+    def __init__(self, part: bytes, times: int, pause: float, status: int = 200, **headers: str) -> None:
+        self._part, self._times, self._pause = part, times, pause
+        self._status, self._headers = status, headers
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(self._times):
+                yield self._part
+                await asyncio.sleep(self._pause)
+
+        return httpx.Response(self._status, headers=self._headers, content=parts())
+
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("trickle", "error"),
+    [
+        (Trickle(b" " * MIB, 17, 0), httpx.ReadError),
+        (Trickle(b" ", 10**9, 1), httpx.ReadTimeout),
+        (Trickle(b" ", 10**9, 19), httpx.ReadTimeout),
+        (Trickle(b" ", 10**9, 1, 302, location="/"), httpx.ReadTimeout),
+    ],
+    ids=["too long", "a byte a second", "a byte just in time", "a redirect"],
+)
+def test_a_service_leaves_an_answer_that_might_have_no_end(trickle: Trickle, error: type[httpx.HTTPError]) -> None:
+    """It has as long in all as it may be late."""
+
+    async def main(pair: Pair) -> None:
+        with pytest.raises(error):
+            await pair.over(trickle).get(PATH, follow_redirects=True)
+        assert pair.told()[-1] == "Lost phraseanet-1-answer"
+        assert asyncio.get_running_loop().time() <= 20
+
+    joined(answering(), main)
+
+
+@pytest.mark.parametrize("trickle", [Trickle(b" " * MIB, 16, 0), Trickle(b" ", 19, 1)], ids=["long", "slow"])
+def test_an_answer_within_these_bounds_is_read(trickle: Trickle) -> None:
+    async def main(pair: Pair) -> None:
+        assert set((await pair.over(trickle).get(PATH)).content) == {32}
+
+    joined(answering(), main)
+
+
+def test_a_file_may_be_as_long_as_it_is_and_a_refusal_of_it_may_not() -> None:
+    async def main(pair: Pair) -> None:
+        asked = {FILE_ASKED_FOR: True}
+        assert len((await pair.over(Trickle(b" " * MIB, 17, 30)).get(PATH, extensions=asked)).content) == 17 * MIB
+        with pytest.raises(httpx.ReadError):
+            await pair.over(Trickle(b" " * MIB, 17, 0, 404)).get(PATH, extensions=asked)
+
+    joined(answering(), main)
+
+
+def test_who_has_no_time_out_waits_for_the_end_of_an_answer() -> None:
+    async def main(pair: Pair) -> None:
+        client = pair.over(Trickle(b" ", 100, 100))
+        assert len((await client.get(PATH, timeout=None)).content) == 100
+
+    joined(answering(), main)
+
+
+@pytest.mark.parametrize("location", ["mailto:somebody@example.org", "http://x:y/"])
+def test_a_redirect_that_leads_to_no_url_is_the_peers_fault(location: str) -> None:
+    async def main(pair: Pair) -> None:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await pair.over(Trickle(b"", 0, 0, 302, location=location)).get(PATH)
+
+    joined(answering(), main)
+
+
+def test_who_stands_in_the_url_logs_in_and_who_listens_is_told() -> None:
+    """What httpx's layers are for, they do: the client leaves them out where there is nothing for them to do."""
+    seen: list[httpx.Request] = []
+
+    async def hook(request: httpx.Request) -> None:
+        seen.append(request)
+
+    async def main(pair: Pair) -> None:
+        client = pair.over(Trickle(b" ", 1, 0))
+        logged_in = await client.get(f"https://zoe:secret@auth.test{PATH}")
+        assert logged_in.request.headers["authorization"].startswith("Basic ")
+        assert (await client.get(PATH, auth=("zoe", "secret"))).request.headers["authorization"].startswith("Basic ")
+        client.event_hooks = {"request": [hook]}
+        told = await client.get(PATH)
+        assert "authorization" not in told.request.headers
+        assert seen == [told.request]
+        await client.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.get(PATH)
+
+    joined(answering(), main)
+
+
+def test_an_error_names_its_request() -> None:
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+            raise httpx.ReadTimeout("late")
+
+    async def main(pair: Pair) -> None:
+        with pytest.raises(httpx.ReadTimeout) as caught:
+            await pair.over(Broken()).get(PATH)
+        assert caught.value.request.url.path == PATH
+
+    joined(answering(), main)

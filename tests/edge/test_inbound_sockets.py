@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from phrasim.edge.addresses import Addresses
 from phrasim.edge.context import Correlation
 from phrasim.edge.edge import Edge, Wire
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Fault, Faults
-from phrasim.edge.http_connection import HttpConnection
+from phrasim.edge.http_connection import HttpConnection, _Answering
 from phrasim.edge.inbound import STORED_DIGEST
+from phrasim.edge.outbound import FILE_ASKED_FOR
 from phrasim.journal.events import Body, Event, Lost, Noted, Received, Request, Response, Sent
 from phrasim.journal.recorder import Journal
 from phrasim.service.operations import Call, service
 from phrasim.upload.multipart_file import receive_file
-from phrasim.upload.storage import Storage
+from phrasim.upload.storage import IncomingFile, Storage
 
 PATH = "/users/info/0"
 """An operation of Auth, `getPublisherInfo`, whose parameter no edge looks at."""
@@ -209,6 +211,106 @@ GIBIBYTE = 4096
 """Parts of a download."""
 
 
+# How a body comes in.
+
+
+@pytest.mark.parametrize("sizes", [[1], [70_000], [1] * 50_000, [3, 70_000, 1, 200_000], [65_536, 65_537]])
+def test_a_body_arrives_whole_however_it_is_cut_into_chunks(served: Any, sizes: list[int]) -> None:
+    body = random.Random(3).randbytes(sum(sizes))
+    seen: list[bytes] = []
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            seen.append(message["body"])
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def main(port: Port) -> None:
+        reader, writer = await port.connect()
+        ends = list(accumulate(sizes))
+        chunks = [body[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+        head = get("Transfer-Encoding: chunked", method="POST")
+        writer.write(head + b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in chunks) + b"0\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+        writer.close()
+
+    served(app, main)
+    assert b"".join(seen) == body
+    assert {type(part) for part in seen} == {bytes}
+
+
+# How an answer goes out.
+
+
+def test_a_head_goes_out_alone_where_its_body_waits(served: Any) -> None:
+    going_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        await going_on.wait()
+        await send({"type": "http.response.body", "body": b"ab"})
+
+    async def main(port: Port) -> None:
+        reader, writer = await port.connect()
+        writer.write(get())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        going_on.set()
+        assert await reader.readexactly(2) == b"ab"
+        writer.close()
+
+    served(app, main)
+
+
+class Written:
+    """A transport that keeps what is written, write by write."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        self.writes.append(b"".join(parts))
+
+    def close(self) -> None:
+        self.writes.append(b"the end")
+
+    def is_closing(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("acts", "writes"),
+    [
+        ("head part part", [b"headpart", b"part"]),
+        ("head turn part", [b"head", b"part"]),
+        ("head turn", [b"head"]),
+        ("head close turn", [b"head", b"the end"]),
+        ("head part close turn", [b"headpart", b"the end"]),
+        ("close turn", [b"the end"]),
+    ],
+)
+def test_a_head_goes_out_with_what_follows_in_the_same_turn(acts: str, writes: list[bytes]) -> None:
+    async def main() -> list[bytes]:
+        transport = Written()
+        answering = _Answering(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+        for act in acts.split():
+            if act == "turn":
+                await asyncio.sleep(0)
+            elif act == "close":
+                answering.close()
+            else:
+                answering.write(act.encode())
+        return transport.writes
+
+    assert asyncio.run(main()) == writes
+
+
 # Who leaves.
 
 
@@ -275,7 +377,7 @@ def test_a_download_leaves_the_loop_to_others(served: Any) -> None:
 
     async def main(port: Port) -> None:
         async def download() -> int:
-            async with port.client.stream("GET", PATH) as answer:
+            async with port.client.stream("GET", PATH, extensions={FILE_ASKED_FOR: True}) as answer:
                 return sum([len(part) async for part in answer.aiter_raw()])
 
         downloading = asyncio.create_task(download())
@@ -322,13 +424,14 @@ def test_a_caller_that_dies_within_its_upload_leaves_a_lost_request_and_no_file(
     begun = asyncio.Event()
 
     async def upload(call: Call) -> ASGIApp:
-        async def parts() -> AsyncIterator[bytes]:
+        async def parts(incoming: IncomingFile) -> AsyncIterator[bytes]:
             async for part in call.request.stream():
                 yield part
-                begun.set()
+                if incoming.place is not None:
+                    begun.set()
 
         with storage.incoming() as incoming:
-            await receive_file(call.request.headers["content-type"], parts(), incoming, None)
+            await receive_file(call.request.headers["content-type"], parts(incoming), incoming, None)
             return answering()
 
     async def nothing(call: Call) -> ASGIApp:

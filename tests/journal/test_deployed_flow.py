@@ -19,6 +19,8 @@ from phrasim.journal.verdict import CommitVerdict
 from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.runner import Play, play_in_process
 
+pytestmark = pytest.mark.unmeasured
+
 CONTRACT = contract("deployed")
 ARROWS = 19
 """Those of two assets: 7 each, and 5 for the commit."""

@@ -12,6 +12,8 @@ from phrasim.journal.document import section
 from phrasim.journal.events import Lost, Received
 from phrasim.journal.sequence import bind
 
+pytestmark = pytest.mark.unmeasured
+
 CONTRACT = contract("documented")
 
 modes = st.sampled_from(["push", "pull"])

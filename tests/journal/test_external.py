@@ -21,6 +21,8 @@ from phrasim.journal.verdict import CommitVerdict
 from phrasim.scenario.loader import load_scenario
 from phrasim.scenario.runner import Play, play_in_process
 
+pytestmark = pytest.mark.unmeasured
+
 CONTRACT = contract("documented")
 
 External = frozenset[Participant]

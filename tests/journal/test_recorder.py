@@ -1,7 +1,8 @@
 """The journal of a run: what is appended, with which time, what is kept of it, and who hears of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,19 @@ def append(journal: Journal, count: int = 1) -> None:
         journal.received(str(journal.next))
 
 
+class Unmade:
+    """An exchange whose two events name their own numbers, once they are made."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def received(self) -> Received:
+        return Received(at=0, message=str(self.number))
+
+    def sent(self) -> Any:
+        return Received(at=0, message=str(self.number + 1))
+
+
 def numbers(events: list[Event]) -> list[int]:
     return [int(event.message) for event in events if isinstance(event, Received) and isinstance(event.message, str)]
 
@@ -107,6 +121,42 @@ def test_what_is_cleared_is_forgotten_and_the_numbers_go_on() -> None:
         journal.since(2)
     assert (raised.value.asked, raised.value.first) == (2, 3)
     assert str(raised.value) == "reading the journal from event 2 on: the first that is still kept is 3"
+
+
+@given(
+    st.lists(st.sampled_from(["append", "exchange", "read", "clear", "listen", "stop"]), max_size=40),
+    st.one_of(st.none(), st.integers(1, 6)),
+)
+def test_events_that_are_made_when_they_are_read_are_kept_and_heard_as_all_others(
+    moves: list[str], events_max: int | None
+) -> None:
+    journal = Journal(lambda: 0, events_max)
+    kept: list[int] = []
+    heard: list[Event] = []
+    to_hear: list[int] = []
+    stops: list[Callable[[], None]] = []
+    for move in moves:
+        before = journal.next
+        match move:
+            case "append":
+                append(journal)
+            case "exchange":
+                journal.exchanged(Unmade(journal.next))
+            case "read":
+                assert numbers(journal.events) == kept
+            case "clear":
+                journal.clear()
+                kept.clear()
+            case "listen" if not stops:
+                stops.append(journal.listen(heard.append))
+            case "stop" if stops:
+                stops.pop()()
+        new = list(range(before, journal.next))
+        to_hear += new if stops else []
+        kept = (kept + new)[-(events_max or 10**9) :]
+        assert journal.first == journal.next - len(kept)
+    assert numbers(journal.since(journal.first)) == numbers(journal.events) == kept
+    assert numbers(heard) == to_hear
 
 
 @pytest.mark.parametrize("number", [-1, 4])
@@ -229,7 +279,7 @@ def test_nothing_is_left_of_who_stops_following() -> None:
     run_simulated(main())
 
 
-moves = st.lists(st.sampled_from(["append", "read", "turn", "pause", "clear"]), max_size=40)
+moves = st.lists(st.sampled_from(["append", "exchange", "read", "turn", "pause", "clear"]), max_size=40)
 
 
 @given(moves, st.one_of(st.none(), st.integers(1, 4)))
@@ -245,6 +295,8 @@ def test_whatever_is_appended_when_and_read_when_no_event_is_lost_or_repeated(
             match move:
                 case "append":
                     append(journal)
+                case "exchange":
+                    journal.exchanged(Unmade(journal.next))
                 case "read":
                     reader.allowed.set()
                 case "pause":

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from phrasim.pytest_plugin.held import Held
+from phrasim.testbed.held import Held
 
 
 def test_what_cannot_be_opened_is_raised_by_the_opening() -> None:

@@ -10,8 +10,9 @@ import pytest
 from phrasim.journal.events import Noted
 from phrasim.journal.lines import read_trace
 from phrasim.pytest_plugin.marker import Asked
-from phrasim.pytest_plugin.server import Server, ServerThread, open_server, open_server_thread
+from phrasim.pytest_plugin.server import Server, open_server
 from phrasim.pytest_plugin.view import UsageError
+from phrasim.serve.thread import ServerThread, open_server_thread
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from phrasim.report.junit import junit_xml
 from phrasim.scenario.events import Outcome, Verdict
 from phrasim.scenario.loader import parse_scenario
 
+pytestmark = pytest.mark.unmeasured
+
 Outcomes = Callable[..., Outcome]
 MIXED = (
     Verdict("one", "held"),

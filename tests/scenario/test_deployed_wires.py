@@ -36,16 +36,22 @@ AT_ONCE = 4
 Outcomes = dict[str, "Future[Outcome]"]
 
 
+def asked_for(request: pytest.FixtureRequest, fixture: str) -> list[Scenario]:
+    """The scenarios of the tests that were chosen and want that fixture."""
+    items = [item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)]
+    return [item.callspec.params["scenario"] for item in items if fixture in item.fixturenames]
+
+
 @pytest.fixture(scope="module")
-def on_sockets() -> Iterator[Outcomes]:
-    """Every scenario on sockets; several at once."""
+def on_sockets(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
+    """Scenarios on sockets; several at once."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {one.name: pool.submit(play, one, Plan(chance=seeded(1))) for one in ON_SOCKETS}
+        yield {one.name: pool.submit(play, one, Plan(chance=seeded(1))) for one in asked_for(request, "on_sockets")}
 
 
 @pytest.fixture(scope="module")
-def on_rabbitmq(node: tuple[str, int]) -> Iterator[Outcomes]:
-    """Every scenario with a real RabbitMQ; several at once, each in a virtual host that nobody else uses meanwhile."""
+def on_rabbitmq(request: pytest.FixtureRequest, node: tuple[str, int]) -> Iterator[Outcomes]:
+    """Scenarios with a real RabbitMQ; several at once, each in a virtual host that nobody else uses meanwhile."""
     free: Queue[str] = Queue()
     for name in VHOSTS[1:]:
         free.put(name)
@@ -60,7 +66,7 @@ def on_rabbitmq(node: tuple[str, int]) -> Iterator[Outcomes]:
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(VHOSTS) - 1) as pool:
         patch.setattr(loopback, "QUIET_SECONDS_EXTERNAL", 0.15)  # the node lives on this machine
-        yield {one.name: pool.submit(played, one) for one in ON_RABBITMQ}
+        yield {one.name: pool.submit(played, one) for one in asked_for(request, "on_rabbitmq")}
 
 
 @cache

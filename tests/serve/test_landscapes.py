@@ -10,13 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from amount import so_many
 from phrasim.serve import landscapes as module
 from phrasim.serve.landscape import Plan
 from phrasim.testbed import Setting
 
 pytestmark = pytest.mark.unmeasured
 
-LANDSCAPES = 200
+LANDSCAPES = so_many(200, elsewhere=40)
 AT_ONCE = 20
 
 
@@ -78,8 +79,9 @@ async def is_closed(url: str) -> bool:
     return False
 
 
+@pytest.mark.turn
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="memory and files of a process are read in /proc")
-def test_two_hundred_landscapes_hold_their_own_and_leave_nothing(
+def test_many_landscapes_hold_their_own_and_leave_nothing(
     server: Any, caller: Any, when: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -1,13 +1,17 @@
 """What every simulated service does alike: paths and methods it does not have, failures, and its handlers."""
 
+import asyncio
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from starlette.responses import Response
 
 from phrasim.documents import contract, specification
+from phrasim.edge.at_once import MATCHED
 from phrasim.service.credentials import AssetToken, Bearer, credentials
-from phrasim.service.operations import service
+from phrasim.service.operations import Call, service
 from phrasim.testbed import Testbed
 
 NO_ID = "00000000-0000-4000-8000-000000000000"
@@ -55,6 +59,36 @@ def test_a_method_that_an_operation_has_not_is_405_and_the_right_ones_are_named_
             assert answer.json()["detail"] == f"{other} is not a method of {path}"
 
     play(main)
+
+
+@pytest.mark.parametrize("profile", ["documented", "deployed"])
+@pytest.mark.parametrize("participant", ["upload", "phraseanet", "auth"])
+@pytest.mark.parametrize("parameter", ["a", "%41%20b", "a.b;c=d", "%C3%A9", "a%2Fb", "a%0Ab"])
+def test_a_service_finds_the_operation_and_parameters_that_the_edge_finds(
+    profile: str, participant: Any, parameter: str
+) -> None:
+    one = contract(profile).specification(participant)
+    asked: list[Any] = []
+
+    async def handler(call: Call) -> Response:
+        asked.append((call.operation, dict(call.path)))
+        return Response()
+
+    async def receive() -> Any:
+        raise AssertionError("nobody reads")
+
+    async def send(_message: Any) -> None:
+        pass
+
+    app = service(one, dict.fromkeys(one.operations, handler))
+    for operation in one.operations.values():
+        path = unquote(re.sub("{[^}]+}", parameter, operation.path))
+        scope = {"type": "http", "method": operation.method, "path": path, "headers": []}
+        matched = one.match(operation.method, path)
+        for more in ({}, {} if matched is None else {MATCHED: matched}):
+            asked.clear()
+            asyncio.run(app({**scope, **more}, receive, send))
+            assert asked == ([] if matched is None else [matched])
 
 
 def test_a_handler_that_fails_is_500_and_noted_with_its_error(

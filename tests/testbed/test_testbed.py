@@ -1,5 +1,6 @@
 """The participants joined: whole hand-offs, and what joins them."""
 
+import random
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from phrasim.documents import contract
 from phrasim.edge.faults import Refuse
 from phrasim.testbed import URLS, Testbed
+from phrasim.testbed.network import unguessable
 
 
 @pytest.mark.parametrize("mode", ["push", "pull", "both"])
@@ -112,3 +114,10 @@ def test_a_participant_without_a_specification_has_no_operations() -> None:
 
 def test_each_address_of_a_run_leads_nowhere_else() -> None:
     assert all(url.endswith(".test") for url in URLS.values())
+
+
+def test_tokens_are_drawn_from_the_system_and_ids_of_traces_from_what_it_gave_once() -> None:
+    assert isinstance(unguessable("tokens"), random.SystemRandom)
+    first, second = unguessable("upload/edge"), unguessable("upload/edge")
+    assert not isinstance(first, random.SystemRandom)
+    assert first.getrandbits(64) != second.getrandbits(64)

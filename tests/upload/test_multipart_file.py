@@ -30,8 +30,8 @@ def received(pieces: list[bytes], content_type: str = TYPE, size_max: int | None
     async def main(folder: Path) -> Outcome:
         with Storage(folder, random.Random(1)).incoming() as incoming:
             name = await receive_file(content_type, body(), incoming, size_max)
-            incoming.flush()
-            return name, incoming.path.read_bytes()
+            incoming.finish()
+            return name, (folder / str(incoming.place)).read_bytes()
 
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -1,6 +1,8 @@
 """Stored files: where they lie, what is left of refused ones, and what their first bytes look like."""
 
+import errno
 import hashlib
+import io
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phrasim.upload.storage import SNIFFED_BYTES, Storage, sniffed
+from phrasim.upload.storage import HELD_BYTES_MAX, SNIFFED_BYTES, Storage, sniffed
+
+pytestmark = pytest.mark.unmeasured
 
 
 def files(folder: Path) -> list[str]:
@@ -39,9 +43,40 @@ def test_a_file_lies_under_a_name_of_the_storage(tmp_path: Path) -> None:
 def test_what_is_not_stored_is_gone(tmp_path: Path) -> None:
     storage = Storage(tmp_path, random.Random(1))
     with pytest.raises(LookupError), storage.incoming() as incoming:
-        incoming.write(b"x" * 100_000)
-        assert files(tmp_path) == [incoming.path.name]
+        incoming.write(b"x" * (HELD_BYTES_MAX + 1))
+        assert files(tmp_path) == [f"{incoming.key}.partial"]
         raise LookupError
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, HELD_BYTES_MAX, HELD_BYTES_MAX + 1, 3 * HELD_BYTES_MAX])
+def test_a_short_file_and_a_long_one_are_stored_alike(tmp_path: Path, size: int) -> None:
+    storage, content = Storage(tmp_path, random.Random(1)), random.Random(2).randbytes(size)
+    with storage.incoming() as incoming:
+        for start in range(0, size, 50_000):
+            incoming.write(content[start : start + 50_000])
+        assert files(tmp_path) == ([f"{incoming.key}.partial"] if size > HELD_BYTES_MAX else [])
+        stored = storage.store(incoming)
+    assert (stored.size, stored.sha256) == (size, hashlib.sha256(content).hexdigest())
+    assert files(tmp_path) == [stored.key]
+    assert (tmp_path / stored.key).read_bytes() == content
+
+
+def test_a_short_file_that_the_disk_does_not_take_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, _part: object) -> int:
+            raise OSError(errno.ENOSPC, "no space left")
+
+    storage = Storage(tmp_path, random.Random(1))
+
+    def created(name: str) -> Full:
+        (tmp_path / name).touch()
+        return Full()
+
+    monkeypatch.setattr(storage, "_created", created)
+    with pytest.raises(OSError, match="no space left"), storage.incoming() as incoming:
+        incoming.write(b"short")
+        storage.store(incoming)
     assert files(tmp_path) == []
 
 

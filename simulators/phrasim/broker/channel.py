@@ -395,6 +395,7 @@ class Channel:
         Raises 404, 405, 403 when one of the queue's consumers is exclusive or this one would have to share, 406 for
         an `x-priority` that is no integer, 540 for one that is not 0, 530 for a tag that the channel already uses.
         """
+        queue = self._queue_name(queue)
         if consumer_tag in self.consumers:
             raise not_allowed(f"attempt to reuse consumer tag '{consumer_tag}'")
         found = self._accessible_queue(queue)

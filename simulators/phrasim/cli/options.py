@@ -108,4 +108,5 @@ class Options:
     @property
     def external(self) -> "list[Participant]":
         """The participants that are real ones."""
-        return [*(name for name, url in self.urls.items() if url), *(["broker"] if self.broker else ())]
+        named: Mapping[Participant, str | None] = {**self.urls, "broker": self.broker}
+        return [name for name, url in named.items() if url is not None]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -78,3 +79,22 @@ def fail(problem: str) -> NoReturn:
         sys.stdout.flush()
     print(f"phrasim: {problem}", file=sys.stderr)
     sys.exit(2)
+
+
+def check_target(what: str, path: Path) -> None:
+    """Exit 2 where a file cannot come to be at `path`, before anything runs."""
+    for folder in (path.parent, Path(os.path.realpath(path)).parent):
+        if not folder.is_dir():
+            fail(f"writing {what} {str(path)!r}: there is no folder {str(folder)!r}")
+    if path.is_dir():
+        fail(f"writing {what} {str(path)!r}: this is a folder; name a file")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; exit 2 where that is not possible."""
+    from phrasim.journal.lines import write_trace
+
+    try:
+        write_trace(path, content)
+    except OSError as error:
+        fail(f"writing {str(path)!r}: {error.strerror}")

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from phrasim.scenario.model import Scenario
     from phrasim.scenario.runner import Play
 
-_FOLDERS = {"documented": "", "deployed": "deployed"}
-"""Where the scenarios of each profile lie among those that come with phrasim."""
-
 _HELP = """Play scenarios and judge what they expect.
 
 SCENARIO is a YAML file, a folder (every scenario in it and below), or the name of a scenario that comes with phrasim.
@@ -92,7 +89,7 @@ def run(
     seed_data: options.SeedFile = None,
 ) -> None:
     """Play scenarios."""
-    from phrasim.cli.output import fail
+    from phrasim.cli.output import check_target, fail, write_file
     from phrasim.cli.wires import chosen_wire, playable, player_on
     from phrasim.scenario.files import FileError, user_files
     from phrasim.scenario.loader import ScenarioError
@@ -124,7 +121,7 @@ def run(
         fail(str(error))
     several = len(loaded) > 1 or any(path.is_dir() for path in scenarios)
     if junit is not None:
-        _check_target("the JUnit file", junit)
+        check_target("the JUnit file", junit)
     traces = _trace_paths(loaded, trace, several=several)
     _check_apart(plays, list(traces.values()), junit)
     plays = playable(plays, chosen, participants, several=several)
@@ -134,7 +131,7 @@ def run(
     if junit is not None:
         from phrasim.report.junit import junit_xml
 
-        _write(junit, junit_xml(outcomes))
+        write_file(junit, junit_xml(outcomes))
     raise typer.Exit(0 if all(outcome.held for outcome in outcomes) else 1)
 
 
@@ -144,14 +141,15 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
     Everything is read before anything runs.
     """
     from phrasim.cli.output import fail
-    from phrasim.documents import scenarios_folder
+    from phrasim.documents import scenarios_of
+    from phrasim.documents.contract import CONTRACTS
     from phrasim.documents.nearest import meant
     from phrasim.scenario.loader import ScenarioError, load_scenario
 
     own = profile or "documented"
     found: dict[Path, Path] = {}
     for path in paths:
-        every = {name: scenarios_folder() / folder / f"{path}.yaml" for name, folder in _FOLDERS.items()}
+        every = {name: scenarios_of(name) / f"{path}.yaml" for name in CONTRACTS}
         shipped = every[own]
         if path.is_dir():
             inside = sorted(one for one in (*path.rglob("*.yaml"), *path.rglob("*.yml")) if one.is_file())
@@ -188,14 +186,14 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
 
 def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: bool) -> dict[str, Path]:
     """Where the trace of each scenario goes, by the scenario's file."""
-    from phrasim.cli.output import fail
+    from phrasim.cli.output import check_target, fail
 
     if trace is None:
         return {}
     if not several:
         if trace.is_dir():
             return {loaded[0].file: trace / f"{loaded[0].name}.jsonl"}
-        _check_target("the trace", trace)
+        check_target("the trace", trace)
         return {loaded[0].file: trace}
     if not trace.is_dir() and (trace.exists() or trace.suffix):
         fail(f"--trace {str(trace)!r} is a file; for several scenarios it takes a folder, for a file each")
@@ -246,17 +244,6 @@ def _play_several(
     return outcomes
 
 
-def _check_target(what: str, path: Path) -> None:
-    """Exit 2 where a file cannot come to be at `path`, before anything runs."""
-    from phrasim.cli.output import fail
-
-    for folder in (path.parent, Path(os.path.realpath(path)).parent):
-        if not folder.is_dir():
-            fail(f"writing {what} {str(path)!r}: there is no folder {str(folder)!r}")
-    if path.is_dir():
-        fail(f"writing {what} {str(path)!r}: this is a folder; name a file")
-
-
 def _check_apart(plays: "Sequence[tuple[Scenario, Play]]", traces: list[Path], junit: Path | None) -> None:
     """Exit 2 where what is to be written would take the place of what the run reads, or of what else it writes."""
     from phrasim.cli.output import fail
@@ -275,18 +262,9 @@ def _check_apart(plays: "Sequence[tuple[Scenario, Play]]", traces: list[Path], j
 
 
 def _write_trace(outcome: "Outcome", traces: dict[str, Path]) -> None:
+    from phrasim.cli.output import write_file
     from phrasim.documents import secret_fields
     from phrasim.journal.lines import trace_bytes
 
     if outcome.scenario.file in traces:
-        _write(traces[outcome.scenario.file], trace_bytes(outcome.header, outcome.events, secret_fields()))
-
-
-def _write(path: Path, content: bytes) -> None:
-    from phrasim.cli.output import fail
-    from phrasim.journal.lines import write_trace
-
-    try:
-        write_trace(path, content)
-    except OSError as error:
-        fail(f"writing {str(path)!r}: {error.strerror}")
+        write_file(traces[outcome.scenario.file], trace_bytes(outcome.header, outcome.events, secret_fields()))

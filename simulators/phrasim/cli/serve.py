@@ -1,8 +1,9 @@
 """`phrasim serve`: the simulators on real ports, until they are told to end."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,6 +30,8 @@ Examples:
   phrasim serve
   phrasim serve --mode pull --interval "2 s" --seed-data users.yaml --trace served.jsonl
   phrasim serve --profile deployed
+  phrasim serve --retain 60s --trace served.jsonl
+  phrasim serve --shards 4 --print json
   phrasim serve --profile deployed --mode pull --upload-port 80
   phrasim serve --upload-port 0 --phraseanet-port 0 --auth-port 0 --control-port 0 --print json
   phrasim serve --only upload --phraseanet https://dam.example --auth https://auth.example --credential client.id=dam
@@ -37,6 +40,12 @@ Examples:
 
 Exit code: 0 ended as it was told to, 2 the call or what it names is wrong.
 """
+
+SHARDS_MAX = 64
+SHARD_PORTS = 10
+"""The ports of one shard are so far from those of the next one."""
+
+PORT_MAX = 65535
 
 _PLAYED = "upload, phraseanet, auth, broker"
 
@@ -83,6 +92,16 @@ def serve(
     interval: Annotated[
         str | None, typer.Option("--interval", metavar="TIME", help="Between two polls, such as '5 s' or '500 ms'.")
     ] = None,
+    retain: Annotated[
+        str | None,
+        typer.Option("--retain", metavar="TIME", help="Forget what was acknowledged longer ago; else nothing is."),
+    ] = None,
+    shards: Annotated[
+        int,
+        typer.Option(
+            "--shards", metavar="N", min=1, max=SHARDS_MAX, help="So many landscapes, each in a process of its own."
+        ),
+    ] = 1,
     only: Annotated[
         str | None, typer.Option("--only", metavar="NAMES", help=f"Play these alone, of {_PLAYED}; with commas.")
     ] = None,
@@ -122,14 +141,19 @@ def serve(
         mode=mode,
         poll_interval=None if interval is None else _interval(interval),
         broker_version=broker_version,
+        retain=None if retain is None else _time("--retain", retain, above_0=True),
         deployed=replace(
             usual, embed_assets=embed_assets, grace=usual.grace if grace is None else _time("--grace", grace)
         ),
     )
-    serving = Serving(
+    if shards > 1 and (broker is not None or public_url):
+        named = "--broker" if broker is not None else "--public-url"
+        fail(f"{named} is for one landscape, and with --shards there are several; leave one of them out")
+    ports = {"upload": upload_port, "phraseanet": phraseanet_port, "auth": auth_port, "control": control_port}
+    given = [
         options.Options(
-            ports={"upload": upload_port, "phraseanet": phraseanet_port, "auth": auth_port, "control": control_port},
-            amqp_port=amqp_port,
+            ports={name: _shifted(name, port, shard) for name, port in ports.items()},
+            amqp_port=None if amqp_port is None else _shifted("amqp", amqp_port, shard),
             host=host,
             public_url=public_url or (),
             tls_cert=tls_cert,
@@ -140,17 +164,79 @@ def serve(
             ca=ca,
             insecure=insecure,
             credential=credential or (),
-        ),
-        setting,
-        None if only is None else _only(only),
-        amqp_port=AMQP_PORT,
-        login=_login(amqp_login, amqp_vhost),
-    )
-    _run(serving, host, trace, show_tokens=show_tokens, print_as=print_as)
+        )
+        for shard in range(shards)
+    ]
+    played, login = None if only is None else _only(only), _login(amqp_login, amqp_vhost)
+    servings = [
+        Serving(one, setting, played, amqp_port=AMQP_PORT + SHARD_PORTS * shard, login=login)
+        for shard, one in enumerate(given)
+    ]
+    bound = [serving.listeners("control") for serving in servings]
+    traces = [trace]
+    if shards > 1 and trace is not None:
+        traces = [trace.with_stem(f"{trace.stem}-{number}") for number in range(1, shards + 1)]
+    works = [
+        partial(_run, serving, listeners, host, path, show_tokens=show_tokens, print_as=print_as)
+        for serving, listeners, path in zip(servings, bound, traces * (shards // len(traces)), strict=True)
+    ]
+    if shards == 1:
+        works[0]()
+    else:
+        _run_shards(works, bound, print_as)
+
+
+def _shifted(name: str, port: int, shard: int) -> int:
+    """The port of that shard, counted from 0; 0 takes any free one for all of them."""
+    from phrasim.cli.output import fail
+
+    shifted = port + SHARD_PORTS * shard if port else 0
+    if shard and shifted > PORT_MAX:
+        fail(f"--shards: the --{name}-port of shard {shard + 1} would be {shifted}, and {PORT_MAX} is the last one")
+    return shifted
+
+
+def _run_shards(
+    works: "Sequence[Callable[[], None]]",
+    bound: "Sequence[Mapping[str, socket]]",
+    print_as: Literal["text", "json"],
+) -> None:
+    """Serve in a process each. JSON comes in the order of the shards; other lines bear the number of theirs."""
+    from phrasim.cli.output import print_line
+    from phrasim.serve.shards import run_shards
+
+    waiting: dict[int, str] = {}
+    told = 0
+
+    def say(number: int, line: str) -> None:
+        nonlocal told
+        if print_as == "text":
+            print_line("plain", f"{number}  {line}")
+            return
+        waiting[number] = line
+        while told + 1 in waiting:
+            told += 1
+            print_line("plain", waiting[told])
+
+    def alone(number: int) -> None:
+        with _closing(one for other in (*bound[:number], *bound[number + 1 :]) for one in other.values()):
+            pass
+        works[number]()
+
+    with _closing(listener for listeners in bound for listener in listeners.values()):
+        code = run_shards([partial(alone, number) for number in range(len(works))], say)
+    if code:
+        raise typer.Exit(code)
 
 
 def _run(
-    serving: "Serving", host: str, trace: Path | None, *, show_tokens: bool, print_as: Literal["text", "json"]
+    serving: "Serving",
+    listeners: "Mapping[str, socket]",
+    host: str,
+    trace: Path | None,
+    *,
+    show_tokens: bool,
+    print_as: Literal["text", "json"],
 ) -> None:
     """Serve until a signal comes."""
     import signal
@@ -162,7 +248,6 @@ def _run(
     from phrasim.testbed.seeding import SeedError
 
     plan = serving.plan
-    listeners = serving.listeners("control")
     if plan.external.urls or plan.external.broker:
         serving.preflight()
     for absence in serving.absences():
@@ -176,9 +261,10 @@ def _run(
 
         def ready(landscape: "Landscape") -> None:
             journal = landscape.network.journal
-            for event in journal.events:
-                traced(event)
-            journal.listen(traced)
+            if traced is not None:
+                for event in journal.events:
+                    traced(event)
+                journal.listen(traced)
             if print_as == "json":
                 print_line("plain", landscape_json(landscape.description()))
                 return
@@ -221,7 +307,7 @@ def _closing(listeners: "Iterable[socket]") -> Iterator[None]:
 
 @contextmanager
 def _storage_and_loop() -> Iterator[tuple[Path, "Runner"]]:
-    """A folder for files, which is gone at the end, and what runs the event loop."""
+    """A folder for files, which is gone at the end, and what runs the event loop; signals wait until it takes them."""
     import asyncio
     import signal
     import tempfile
@@ -231,28 +317,26 @@ def _storage_and_loop() -> Iterator[tuple[Path, "Runner"]]:
     from phrasim.serve.process import END_SIGNALS
 
     with ExitStack() as stack:
-        # A signal between the making of one of them and the block that ends it would leave it behind.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
-        try:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="phrasim-"))
-            runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        # A signal between the making of one of them and the block that ends it would leave it behind; and one that
+        # cancelled the opening of a landscape might be swallowed there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="phrasim-"))
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         yield Path(folder), runner
 
 
 @contextmanager
 def _stream(
     path: Path | None, plan: "Plan", loop: "AbstractEventLoop", *, show_tokens: bool
-) -> Iterator["Callable[[Event], None]"]:
-    """What takes each event of the trace on disk; ends the command where it cannot be begun."""
+) -> Iterator["Callable[[Event], None] | None"]:
+    """What takes each event of the trace on disk, if one is wanted; ends the command where it cannot be begun."""
     from phrasim.cli.output import fail, warn
     from phrasim.documents import secret_fields
     from phrasim.journal.stream import TraceStream
     from phrasim.serve.trace_header import trace_header
 
     if path is None:
-        yield lambda _: None
+        yield None
         return
 
     def failed(error: OSError) -> None:
@@ -274,16 +358,17 @@ def _interval(written: str) -> float:
 
 
 def _time(option: str, written: str, *, above_0: bool = False) -> float:
-    """The seconds of `5 s`; ends the command for what is no time, or is none where it must be above 0."""
+    """The seconds of `5 s` or `5s`; ends the command for what is no time, or is none where it must be above 0."""
     from phrasim.cli.output import fail
-    from phrasim.documents.quantity import seconds
-    from phrasim.documents.specification import installed_schemas
+    from phrasim.documents.quantity import typed_seconds
 
-    pointer = "/components/schemas/LandscapeRequest/properties/interval"
-    if installed_schemas().violations("control.yaml", pointer, written) or (above_0 and seconds(written) == 0):
-        number = "a number above 0" if above_0 else "a number"
-        fail(f"{option} {written!r}: write {number} and its unit, such as '5 s', '500 ms' or '2 min'")
-    return seconds(written)
+    try:
+        amount = typed_seconds(written)
+    except ValueError as error:
+        fail(f"{option} {written!r}: {error}")
+    if above_0 and not amount:
+        fail(f"{option} {written!r}: write a number above 0 and its unit, such as '5 s' or '500 ms'")
+    return amount
 
 
 def _only(written: str) -> "list[Participant]":

@@ -54,7 +54,7 @@ class Serving:
         self._only = only
         try:
             external = External(
-                urls={name: url for name, url in options.urls.items() if url},
+                urls={name: url for name, url in options.urls.items() if url is not None},
                 broker=None if options.broker is None else broker_url(options.broker),
                 ca=options.ca,
                 insecure=options.insecure,
@@ -114,8 +114,11 @@ class Serving:
         for one in self._checked():
             warn(one.text)
 
-    def reach(self) -> None:
-        """Say in a line each that the real participants are reachable; one that is not ends the command."""
+    def reach(self, *, told: bool = True) -> list[str]:
+        """Lines that say that the real participants are reachable, which are printed if `told`.
+
+        One that is not reachable ends the command.
+        """
         found = self._checked()
         unreachable = [one.text for one in found if not one.reachable]
         if unreachable:
@@ -127,8 +130,9 @@ class Serving:
                 )
             except BrokerError as error:
                 fail(f"broker: {error}; nothing was played")
-        for one in found:
+        for one in found if told else ():
             print_line("aside", one.text)
+        return [one.text for one in found]
 
     def _checked(self) -> list[Preflight]:
         external = self.plan.external

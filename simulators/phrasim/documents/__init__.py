@@ -4,7 +4,14 @@ This room only reads. It holds no schema of its own and does nothing at import.
 """
 
 from phrasim.documents.contract import CONTRACTS, Contract, contract
-from phrasim.documents.locations import documents_root, flow_document, openapi_folder, scenarios_folder
+from phrasim.documents.locations import (
+    broker_programs_folder,
+    documents_root,
+    flow_document,
+    openapi_folder,
+    scenarios_folder,
+    scenarios_of,
+)
 from phrasim.documents.messages import Channel, MessageOperation, Messages
 from phrasim.documents.specification import (
     Arrow,
@@ -28,6 +35,7 @@ __all__ = [
     "Operation",
     "Specification",
     "Violation",
+    "broker_programs_folder",
     "contract",
     "documents_root",
     "flow_document",
@@ -36,6 +44,7 @@ __all__ = [
     "load_with_lines",
     "openapi_folder",
     "scenarios_folder",
+    "scenarios_of",
     "secret_fields",
     "specification",
 ]

@@ -26,6 +26,7 @@ def find_root(package: Path) -> Path:
     )
 
 
+_SCENARIOS = {"documented": "", "deployed": "deployed"}
 _FLOWS = {"documented": "request-flow.md", "deployed": "deployed-flow.md"}
 
 
@@ -45,6 +46,21 @@ def scenarios_folder() -> Path:
     return documents_root() / "scenarios"
 
 
+def scenarios_of(profile: str) -> Path:
+    """The folder of the scenarios of a profile that come with phrasim. Raises KeyError for no profile."""
+    return scenarios_folder() / _SCENARIOS[profile]
+
+
 def flow_document(profile: str) -> Path:
     """The document whose sequence diagrams a run of that profile is held to. Raises KeyError where there is none."""
     return documents_root() / "docs" / _FLOWS[profile]
+
+
+def broker_programs_folder() -> Path:
+    """The folder of the programs that brokers are held to."""
+    return documents_root() / "contracts" / "broker"
+
+
+def locustfile() -> Path:
+    """The Locust file that comes with phrasim."""
+    return documents_root() / "loadtests" / "locustfile.py"

@@ -1,11 +1,13 @@
 """Times and sizes as people write them, a number and its unit: in scenarios, faults and seed data."""
 
+import re
 from decimal import Decimal
 
 MADE_GIB_MAX = 64
 """GiB that a made file may have. All of it is made and hashed before anything starts, some minutes for so much."""
 
 _SECONDS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
+_TYPED = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(_SECONDS)})")
 _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _DIGITS_MAX = 20
 """Digits of a size that are read as a number at all; Python itself refuses some thousands."""
@@ -15,6 +17,14 @@ def seconds(written: str) -> float:
     """The seconds of `30 s`, `500 ms` or `2 h`; the schema has checked the form."""
     number, unit = written.split(" ")
     return float(number) * _SECONDS[unit]
+
+
+def typed_seconds(written: str) -> float:
+    """The seconds of `30 s` or `30s`, as somebody types it. Raises ValueError, which says what would be right."""
+    match = _TYPED.fullmatch(written)
+    if match is None:
+        raise ValueError("write a number and its unit, such as '5 s', '500 ms' or '2 min'")
+    return seconds(f"{match[1]} {match[2]}")
 
 
 def size_bytes(written: str) -> int:

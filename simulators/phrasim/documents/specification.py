@@ -3,6 +3,7 @@
 The schemas stay in openapi/; nothing here knows a field of any service.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -61,9 +62,11 @@ class Operation:
     """One operation of a specification.
 
     `security` lists the names of the schemes of which one is asked for, and is empty where anybody may call.
-    `participant` is who answers it, `caller` (`x-caller`) for whom it is meant, where the document says so.
+    `participant` is who answers it, `caller` (`x-caller`) for whom it is meant, where the document says so. `file` is
+    the document, by its path from openapi/.
     """
 
+    file: str
     participant: str
     caller: Literal["user", "upload", "phraseanet"] | None
     operation_id: str
@@ -188,10 +191,9 @@ class Specification:
         if "{" not in operation.path:
             self._literal[operation.method, operation.path] = operation
             return
-        template = _Template(operation)
-        candidates = self._templates.setdefault((operation.method, len(template.segments)), [])
-        candidates.append(template)
-        candidates.sort(key=lambda candidate: [name is not None for _, name in candidate.segments])
+        candidates = self._templates.setdefault((operation.method, operation.path.count("/")), [])
+        candidates.append(_Template(operation))
+        candidates.sort(key=lambda candidate: candidate.parameter_places)
 
     def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """The operation that a request is, with its path parameters as they stand in the path; None if there is none.
@@ -202,37 +204,25 @@ class Specification:
         operation = self._literal.get((method, path))
         if operation is not None:
             return operation, {}
-        given = path.split("/")
-        for template in self._templates.get((method, len(given)), ()):
-            parameters = template.match(given)
-            if parameters is not None:
-                return template.operation, parameters
+        for template in self._templates.get((method, path.count("/")), ()):
+            matched = template.pattern.fullmatch(path)
+            if matched is not None:
+                return template.operation, matched.groupdict()
         return None
 
 
 class _Template:
-    """A path with parameters, cut into segments: each is its text, or the name of its parameter."""
+    """A path with parameters: its `pattern`, in which each has a group of its name, and which segments they are."""
 
-    __slots__ = ("operation", "segments")
+    __slots__ = ("operation", "parameter_places", "pattern")
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
-        self.segments = tuple(
-            ("", part[1:-1]) if part.startswith("{") else (part, None) for part in operation.path.split("/")
+        segments = operation.path.split("/")
+        self.parameter_places = [segment.startswith("{") for segment in segments]
+        self.pattern = re.compile(
+            "/".join(f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in segments)
         )
-
-    def match(self, given: list[str]) -> dict[str, str] | None:
-        """The parameters of a path that has as many segments, or None if it is another path."""
-        parameters: dict[str, str] = {}
-        for (text, name), value in zip(self.segments, given, strict=True):
-            if name is None:
-                if text != value:
-                    return None
-            elif value:
-                parameters[name] = value
-            else:
-                return None
-        return parameters
 
 
 class _Reader:
@@ -260,6 +250,7 @@ class _Reader:
         ]
         file, place, request = self.found((*base, "requestBody"), written.get("requestBody", {}))
         return Operation(
+            file=self.file,
             participant=self.participant,
             caller=written.get("x-caller"),
             operation_id=written["operationId"],

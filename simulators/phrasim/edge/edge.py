@@ -48,7 +48,7 @@ class Edge:
             self.participant,
             app,
             stranger=self._stranger,
-            operation=lambda method, path: self._wire.contract.operation(self.participant, method, path),
+            match=lambda method, path: self._wire.contract.match(self.participant, method, path),
             journal=self.journal,
             tracer=self.tracer,
             faults=self._wire.faults,

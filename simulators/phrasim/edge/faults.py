@@ -87,6 +87,9 @@ class Faults:
         for fault in faults:
             self.add(fault)
 
+    def __bool__(self) -> bool:
+        return bool(self._set)
+
     def add(self, fault: Fault) -> int:
         """Set one more fault, which counts the calls that come from now on; its id."""
         self._last_id += 1

@@ -5,20 +5,23 @@ It streams: a body is passed on part by part, and kept only within the journal's
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import NamedTuple
 
 import msgspec
+from starlette.responses import Response as Answered
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.clock import Clock
 from phrasim.documents import Operation
-from phrasim.edge.body import BodyCollector, stored_body
+from phrasim.edge.at_once import MATCHED, at_once
+from phrasim.edge.body import BodyCollector, journal_body, stored_body
 from phrasim.edge.context import Tracer, handled
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Faults
 from phrasim.edge.problem import MEDIA_TYPE, problem_json
 from phrasim.edge.progress import REQUEST, RESPONSE, RequestEvent, RequestState, ResponseEvent, ResponseState, after
-from phrasim.journal.events import Body, Participant, Request, Response
+from phrasim.journal.events import Body, Participant, Received, Request, Response, Sent
 from phrasim.journal.recorder import Journal
 
 STORED_DIGEST = "phrasim.stored_digest"
@@ -26,6 +29,8 @@ STORED_DIGEST = "phrasim.stored_digest"
 
 REPLY_DROPPED = "phrasim.reply_dropped"
 """The key of `scope["state"]` under which the server is told (True) that this request will never be answered."""
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +48,7 @@ class InboundEdge:
         app: ASGIApp,
         *,
         stranger: Callable[[Operation | None], Participant],
-        operation: Callable[[str, str], Operation | None],
+        match: Callable[[str, str], tuple[Operation, dict[str, str]] | None],
         journal: Journal,
         tracer: Tracer,
         faults: Faults,
@@ -51,8 +56,9 @@ class InboundEdge:
     ) -> None:
         self._participant = participant
         self._app = app
+        self._app_at_once = at_once(app)
         self._stranger = stranger
-        self._operation = operation
+        self._match = match
         self._journal = journal
         self._tracer = tracer
         self._faults = faults
@@ -63,7 +69,11 @@ class InboundEdge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        operation = self._operation(scope["method"], scope["path"])
+        matched = self._match(scope["method"], scope["path"])
+        operation = None
+        if matched is not None:
+            scope[MATCHED] = matched
+            operation = matched[0]
         exchange = _Exchange(
             self._participant, scope, receive, send, operation, self._stranger, self._journal, self._tracer
         )
@@ -74,6 +84,41 @@ class InboundEdge:
             scope.setdefault("state", {})[REPLY_DROPPED] = True
             while (await receive())["type"] != "http.disconnect":
                 pass
+
+    def at_once(self, scope: Scope) -> Answered | None:
+        """A stranger's request, answered and recorded as `__call__` does it; None where that has to be called.
+
+        So it has where anything may be special about the request: a `traceparent`, or faults, which are counted.
+        """
+        matched = self._match(scope["method"], scope["path"])
+        if matched is None or self._faults or b"traceparent" in dict(scope["headers"]):
+            return None
+        scope[MATCHED] = matched
+        received_ns = self._clock.now_ns()
+        try:
+            answer = self._app_at_once(scope)
+        except Exception:  # noqa: BLE001 - it will be raised again, where it is answered for
+            return None
+        if answer is None:
+            return None
+        self._journal.exchanged(
+            _AnsweredAtOnce(
+                self._participant,
+                self._stranger(matched[0]),
+                matched[0],
+                self._tracer.next_id(),
+                self._tracer.next_id(),
+                received_ns,
+                self._clock.now_ns(),
+                scope["raw_path"],
+                scope["query_string"],
+                _joined(scope["headers"]),
+                answer.status_code,
+                _joined(answer.raw_headers),
+                bytes(answer.body),
+            )
+        )
+        return answer
 
     async def _answer(self, exchange: "_Exchange", scope: Scope) -> None:
         app = self._app
@@ -102,6 +147,35 @@ class InboundEdge:
                 await failure(scope, exchange.receive, exchange.send)
             elif exchange.response == "going" and not exchange.reply_dropped:
                 raise BrokenOffError("the service failed within the body of its answer") from error
+
+
+class _AnsweredAtOnce(NamedTuple):
+    """An exchange that was answered at once, in few values: the journal keeps thousands of them."""
+
+    receiver: Participant
+    stranger: Participant
+    operation: Operation
+    request_id: str
+    response_id: str
+    received_ns: int
+    sent_ns: int
+    path: bytes
+    query: bytes
+    asked_headers: bytes
+    status: int
+    headers: bytes
+    content: bytes
+
+    def received(self) -> Received:
+        known = self.request_id, self.stranger, self.receiver, self.operation.operation_id
+        asked = self.operation.method, self.path, self.query, _decoded(_parted(self.asked_headers))
+        return Received(at=self.received_ns, message=_request(*known, *asked, journal_body(b"", None)))
+
+    def sent(self) -> Sent:
+        headers = _decoded(_parted(self.headers))
+        body = journal_body(self.content, dict(headers).get("content-type"))
+        known = self.response_id, self.receiver, self.stranger, self.operation.operation_id, self.request_id
+        return Sent(at=self.sent_ns, message=_response(*known, self.status, headers, body))
 
 
 class _Exchange:
@@ -213,18 +287,10 @@ class _Exchange:
     def _message(self) -> str | Request:
         if not self._foreign:
             return self.request_id
+        known, scope = (self.request_id, self._sender, self._participant, self.operation_id), self._scope
         # As it stood on the wire: in `path` the percent-encoding is undone.
-        target, query = self._scope["raw_path"].decode("latin-1"), self._scope["query_string"].decode("latin-1")
-        return Request(
-            id=self.request_id,
-            sender=self._sender,
-            receiver=self._participant,
-            operation_id=self.operation_id,
-            method=self._scope["method"],
-            target=target + (f"?{query}" if query else ""),
-            headers=self._headers,
-            body=self._asked.body(),
-        )
+        asked = scope["method"], scope["raw_path"], scope["query_string"]
+        return _request(*known, *asked, self._headers, self._asked.body())
 
     def _record(self, part: bytes, *, more: bool) -> None:
         """Count a part of the response, and record the response where it is known."""
@@ -245,19 +311,8 @@ class _Exchange:
         self._response_id = self._tracer.next_id()
         if not self.reply_dropped:
             self._tracer.correlation.answered(self.request_id, self._response_id)
-        self._journal.sent(
-            Response(
-                id=self._response_id,
-                sender=self._participant,
-                receiver=self._sender,
-                operation_id=self.operation_id,
-                cause=self.request_id,
-                reply_to=self.request_id,
-                status=self._start["status"],
-                headers=self._reply_headers,
-                body=body,
-            )
-        )
+        known = self._response_id, self._participant, self._sender, self.operation_id, self.request_id
+        self._journal.sent(_response(*known, self._start["status"], self._reply_headers, body))
         if self.reply_dropped:
             self._journal.lost(self._response_id, "a fault dropped the reply")
 
@@ -332,7 +387,63 @@ def _sender_of(message_id: str) -> Participant:
     return sender
 
 
-def _decoded(headers: Any) -> tuple[tuple[str, str], ...]:
+def _request(
+    message_id: str,
+    sender: Participant,
+    receiver: Participant,
+    operation_id: str | None,
+    method: str,
+    path: bytes,
+    query: bytes,
+    headers: tuple[tuple[str, str], ...],
+    body: Body,
+) -> Request:
+    return Request(
+        id=message_id,
+        sender=sender,
+        receiver=receiver,
+        operation_id=operation_id,
+        method=method,
+        target=(path + b"?" + query if query else path).decode("latin-1"),
+        headers=headers,
+        body=body,
+    )
+
+
+def _response(
+    message_id: str,
+    sender: Participant,
+    receiver: Participant,
+    operation_id: str | None,
+    request_id: str,
+    status: int,
+    headers: tuple[tuple[str, str], ...],
+    body: Body,
+) -> Response:
+    return Response(
+        id=message_id,
+        sender=sender,
+        receiver=receiver,
+        operation_id=operation_id,
+        cause=request_id,
+        reply_to=request_id,
+        status=status,
+        headers=headers,
+        body=body,
+    )
+
+
+def _joined(headers: Headers) -> bytes:
+    """Headers as one value, which `_parted` takes apart: neither names nor values hold a line feed (RFC 9110, §5.5)."""
+    return b"\n".join(chain.from_iterable(headers))
+
+
+def _parted(joined: bytes) -> Headers:
+    parts = joined.split(b"\n")
+    return zip(parts[::2], parts[1::2], strict=False)
+
+
+def _decoded(headers: Headers) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
 
 

@@ -1,6 +1,8 @@
 """The sending side of an edge: an httpx transport around the wire's, which records and strikes the sender's faults."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -16,6 +18,12 @@ from phrasim.journal.recorder import Journal
 
 FILE_DIGEST = "phrasim.file_digest"
 """The key of a request's `extensions` under which a client says the SHA-256 of the file that the body streams."""
+
+FILE_ASKED_FOR = "phrasim.file_asked_for"
+"""The key of a request's `extensions` under which a client says that a 200 answers it with a file, however long."""
+
+ANSWER_BYTES_MAX = 16 * 2**20
+"""How long an answer may be that a service reads as a whole; whoever sends more might never end."""
 
 NO_ANSWER = "no answer"
 """The note of a sender whose request may have arrived, and that has no answer to it."""
@@ -81,7 +89,12 @@ class OutboundEdge(httpx.AsyncBaseTransport):
             self._lose(message, f"{type(error).__name__}: {error}", connected=not isinstance(error, httpx.ConnectError))
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Contents(response, response.stream, message, self._participant, self._journal, self._tracer)
+        stream = response.stream
+        # What a user reads is the user's business, and a file is as long as it is.
+        is_file = response.status_code == 200 and request.extensions.get(FILE_ASKED_FOR, False)
+        if not is_file and self._participant != "user":
+            stream = _Bounded(stream, request.extensions.get("timeout", {}).get("read"))
+        response.stream = _Contents(response, stream, message, self._participant, self._journal, self._tracer)
         return response
 
     def _message(self, request: httpx.Request, receiver: Participant, operation_id: str | None) -> Request:
@@ -110,6 +123,39 @@ class OutboundEdge(httpx.AsyncBaseTransport):
             self._journal.noted(self._participant, NO_ANSWER, request=message.id, reason=reason)
 
 
+class _Bounded(httpx.AsyncByteStream):
+    """The body of an answer that is read as a whole.
+
+    `httpx.ReadError` where it is longer than `ANSWER_BYTES_MAX`, `httpx.ReadTimeout` where it takes more than `seconds`
+    in all (None: any time), though no single part of it is late.
+    """
+
+    def __init__(self, stream: httpx.AsyncByteStream, seconds: float | None) -> None:
+        self._stream = stream
+        self._seconds = seconds
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        until = None if self._seconds is None else asyncio.get_running_loop().time() + self._seconds
+        length = 0
+        parts = aiter(self._stream)
+        while (part := await self._next(parts, until)) is not None:
+            length += len(part)
+            if length > ANSWER_BYTES_MAX:
+                raise httpx.ReadError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
+            yield part
+
+    async def _next(self, parts: AsyncIterator[bytes], until: float | None) -> bytes | None:
+        late = asyncio.timeout_at(until)
+        try:
+            async with late:
+                return await anext(parts, None)
+        except TimeoutError:
+            raise httpx.ReadTimeout(f"the answer did not end within {self._seconds} s") from None
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 class _Contents(httpx.AsyncByteStream):
     """The body of a response on its way to the sender of the request; its end is the response's receipt."""
 
@@ -127,7 +173,8 @@ class _Contents(httpx.AsyncByteStream):
         self._participant: Participant = participant
         self._journal = journal
         self._tracer = tracer
-        self._response = response
+        # Not the response itself, whose stream this is: in a circle they would wait for the garbage collector.
+        self._status, self._headers = response.status_code, response.headers
         self._reply_id = tracer.correlation.reply(request.id)
         self._seen = None if self._reply_id else BodyCollector(response.headers.get("content-type"))
         self._closed = False
@@ -169,8 +216,8 @@ class _Contents(httpx.AsyncByteStream):
             operation_id=self._request.operation_id,
             cause=self._request.id,
             reply_to=self._request.id,
-            status=self._response.status_code,
-            headers=_headers(self._response.headers),
+            status=self._status,
+            headers=_headers(self._headers),
             body=self._seen.body(),
         )
 
@@ -180,6 +227,12 @@ class _NoCookies(httpx.Cookies):
 
     def extract_cookies(self, response: httpx.Response) -> None:
         """Pass over what the response would have left."""
+
+
+_parsed = lru_cache(maxsize=256)(httpx.URL)
+"""A URL that many requests have is parsed once."""
+
+_USUAL = httpx.USE_CLIENT_DEFAULT
 
 
 class _Client(httpx.AsyncClient):
@@ -192,9 +245,40 @@ class _Client(httpx.AsyncClient):
 
     def build_request(self, method: str, url: httpx.URL | str, **parts: Any) -> httpx.Request:
         """As httpx's; a path is joined to the base as text, where httpx would parse three URLs."""
-        if isinstance(url, str) and url.startswith("/"):
-            url = self._base + url
+        if isinstance(url, str):
+            url = _parsed(self._base + url if url.startswith("/") else url)
         return super().build_request(method, url, **parts)
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
+        """As httpx's; a redirect that leads to no URL is an `httpx.HTTPError`, too, whatever is wrong with it.
+
+        Where they have nothing to do, its layers are left out: they cost more than the wire.
+        """
+        try:
+            if self._needs_layers(request, **options):
+                return await super().send(request, stream=stream, **options)
+            response = await self._transport.handle_async_request(request)
+            response.request = request
+            try:
+                if response.has_redirect_location:
+                    self._build_redirect_request(request, response)
+                if not stream:
+                    await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+        except httpx.InvalidURL as error:
+            raise httpx.RemoteProtocolError(f"no URL to go to: {error}", request=request) from error
+        except httpx.RequestError as error:
+            error.request = request
+            raise
+        return response
+
+    def _needs_layers(self, request: httpx.Request, auth: Any = _USUAL, follow_redirects: Any = _USUAL) -> bool:
+        """Whether somebody has to be logged in, redirects to be followed, or somebody to be told; or all is over."""
+        follows = self.follow_redirects if follow_redirects is _USUAL else follow_redirects
+        logs_in = auth is not _USUAL or self.auth is not None or bool(request.url.userinfo)
+        return follows or logs_in or any(self.event_hooks.values()) or self.is_closed
 
 
 def http_client(transport: httpx.AsyncBaseTransport, base_url: str, timeout: float | None = 30) -> httpx.AsyncClient:

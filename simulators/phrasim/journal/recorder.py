@@ -1,15 +1,34 @@
 """The journal of a run: an append-only list of events, to which others may listen, and which they may follow."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from phrasim.journal.events import Event, Lost, Message, Noted, Participant, Received, Sent
 
 JOURNAL_EVENTS_MAX = 10_000
 """Events that the journal of a landscape keeps, which runs until somebody ends it; the oldest is forgotten first."""
 
+_SLACK = 1.25
+"""How many times as many events as are kept there may be before the oldest are taken away."""
+
 Listener = Callable[[Event], None]
+
+
+class Exchange(Protocol):
+    """A stranger's request and its answer: events that are made once somebody reads them.
+
+    Where thousands come in a second most are forgotten unread.
+    """
+
+    def received(self) -> Received:
+        """The receipt of the request."""
+        ...
+
+    def sent(self) -> Sent:
+        """The sending of the answer."""
+        ...
 
 
 class EventsForgotten(LookupError):
@@ -27,8 +46,8 @@ class EventsForgotten(LookupError):
 class Journal:
     """Takes what the edges saw, stamps it with the run's time, keeps it and tells the listeners.
 
-    `now_ns` gives whole nanoseconds since the run began. `events` are those that are kept, the last `events_max` (at
-    least 1) or, where that is None, all. Events have numbers from 0 on, which go on whatever is forgotten.
+    `now_ns` gives whole nanoseconds since the run began. Kept are the last `events_max` events (at least 1) or, where
+    that is None, all. Events have numbers from 0 on, which go on whatever is forgotten.
     """
 
     def __init__(self, now_ns: Callable[[], int], events_max: int | None = None) -> None:
@@ -37,18 +56,31 @@ class Journal:
         self._listeners: list[Listener] = []
         self._waiting: dict[asyncio.Future[None], None] = {}
         self._ended = False
-        self._first = 0
-        self.events: list[Event] = []
+        self._cleared = 0
+        """The number of the first event since the journal was cleared."""
+        self._next = 0
+        self._events: list[Event] = []
+        self._unmade: deque[Event | Callable[[], Event]] = deque(maxlen=events_max)
+        """What came behind `_events`: an event that is made once it is read, and whatever came after it."""
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that are kept."""
+        if self._unmade:
+            self._events.extend(one() if callable(one) else one for one in self._unmade)
+            self._unmade.clear()
+        self._forget()
+        return self._events
 
     @property
     def first(self) -> int:
         """The number of the first event that is kept, or, if none is, of the next to come."""
-        return self._first
+        return self._cleared if self._events_max is None else max(self._cleared, self._next - self._events_max)
 
     @property
     def next(self) -> int:
         """The number of the next event to come."""
-        return self._first + len(self.events)
+        return self._next
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event from now on, until the returned function is called."""
@@ -62,9 +94,10 @@ class Journal:
         """
         if not 0 <= number <= self.next:
             raise ValueError(f"reading the journal from event {number} on: events have numbers from 0 to {self.next}")
-        if number < self._first:
-            raise EventsForgotten(number, self._first)
-        return self.events[number - self._first :]
+        first = self.first
+        if number < first:
+            raise EventsForgotten(number, first)
+        return self.events[number - first :]
 
     async def follow(self, number: int) -> AsyncIterator[list[Event]]:
         """The events from that number on, one or more at a time, as they come; ends when the journal does.
@@ -88,8 +121,9 @@ class Journal:
 
     def clear(self) -> None:
         """Forget all events; the numbers go on."""
-        self._first += len(self.events)
-        self.events.clear()
+        self._cleared = self._next
+        self._events.clear()
+        self._unmade.clear()
 
     def sent(self, message: Message) -> None:
         """The sender has handed the whole message to the wire."""
@@ -98,6 +132,17 @@ class Journal:
     def received(self, message: str | Message) -> None:
         """The receiver has the whole message: its id, or itself where the sender is not observed."""
         self._append(Received(at=self._now_ns(), message=message))
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """A request was received, and answered, with nothing in between; a listener hears of it at once."""
+        if self._listeners:
+            self._append(exchange.received())
+            self._append(exchange.sent())
+            return
+        self._next += 2
+        self._keep_unmade(exchange.received, exchange.sent)
+        if self._waiting:
+            self._wake()
 
     def lost(self, message: str | Message, reason: str) -> None:
         """The message did not arrive, or not whole."""
@@ -108,14 +153,27 @@ class Journal:
         self._append(Noted(at=self._now_ns(), by=by, note=note, details=details))
 
     def _append(self, event: Event) -> None:
-        self.events.append(event)
-        if self._events_max is not None and len(self.events) > self._events_max:
-            del self.events[0]
-            self._first += 1
+        self._next += 1
+        if self._unmade:
+            self._keep_unmade(event)
+        else:
+            self._events.append(event)
+            if self._events_max is not None and len(self._events) > self._events_max * _SLACK:
+                self._forget()
         if self._waiting:
             self._wake()
         for listener in tuple(self._listeners):
             listener(event)
+
+    def _keep_unmade(self, *events: Event | Callable[[], Event]) -> None:
+        self._unmade.extend(events)
+        if self._events and len(self._unmade) == self._events_max:
+            self._events.clear()  # Nothing of it is kept any more.
+
+    def _forget(self) -> None:
+        """Take away what is not kept; to do so with each event would move all the others by one place each time."""
+        if self._events_max is not None and len(self._events) > self._events_max:
+            del self._events[: -self._events_max]
 
     async def _more(self) -> None:
         more = asyncio.get_running_loop().create_future()

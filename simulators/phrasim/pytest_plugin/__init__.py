@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from phrasim.pytest_plugin.landscape import Landscape
     from phrasim.pytest_plugin.marker import Asked
     from phrasim.pytest_plugin.router import LandscapeRouter
-    from phrasim.pytest_plugin.server import Server, ServerThread
+    from phrasim.pytest_plugin.server import Server
+    from phrasim.serve.thread import ServerThread
 
 _MARKER = (
     "phrasim(mode, seed, plays, poll_interval, token_lifetime, upload_size_max, retention, notification_fields, "
@@ -59,7 +60,7 @@ def phrasim_router(phrasim_landscape: "Landscape") -> "Iterator[LandscapeRouter]
 @pytest.fixture(scope="session")
 def _phrasim_server_thread() -> "Iterator[ServerThread]":
     """The thread that serves the landscapes of this session."""
-    from phrasim.pytest_plugin.server import open_server_thread
+    from phrasim.serve.thread import open_server_thread
 
     with open_server_thread() as thread:
         yield thread

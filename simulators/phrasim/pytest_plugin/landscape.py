@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from phrasim.clock import NANOSECONDS, SimulatedLoop
-from phrasim.pytest_plugin.held import Held
 from phrasim.pytest_plugin.marker import Asked
 from phrasim.pytest_plugin.transport import LandscapeTransport
 from phrasim.pytest_plugin.view import Service, UsageError, View, hold_to_health
 from phrasim.testbed import URLS, Testbed, open_testbed
+from phrasim.testbed.held import Held
 from phrasim.testbed.network import InProcess
 
 _Result = TypeVar("_Result")

@@ -1,51 +1,25 @@
 """Landscapes on real ports for the tests of a session: one thread serves them all."""
 
-import asyncio
 import contextlib
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvloop
-
-from phrasim.pytest_plugin.held import Held
 from phrasim.pytest_plugin.marker import Asked
 from phrasim.pytest_plugin.view import Service, View, hold_to_health
 from phrasim.serve.control import control_app
 from phrasim.serve.landscape import CONTROL, Landscape, Plan, open_landscape
 from phrasim.serve.sockets import bind_all
 from phrasim.serve.state import state_of
+from phrasim.serve.thread import ServerThread
 from phrasim.testbed import PLAYABLE, SERVICES, Testbed, seeded
+from phrasim.testbed.held import Held
 from phrasim.testbed.network import real_ones
 
 _Result = TypeVar("_Result")
 
 HOST = "127.0.0.1"
-
-ANSWER_SECONDS = 30
-"""How long the thread may take for what it is asked, over the time that the question itself allows."""
-
-
-class ServerThread:
-    """A thread with a running loop; it ends with the session, and keeps no process from ending."""
-
-    def __init__(self) -> None:
-        self._loop = uvloop.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="phrasim server", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, _Result], within: float = 0) -> _Result:
-        """Run `work` on the thread's loop; its result. Raises TimeoutError some time after `within` seconds."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(within + ANSWER_SECONDS)
-
-    def close(self) -> None:
-        """End the thread."""
-        self.run(self._loop.shutdown_asyncgens())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class Server(View):
@@ -85,23 +59,10 @@ class Server(View):
         return self._landscape.testbed
 
     def _look(self, look: Callable[[], _Result]) -> _Result:
-        async def looked() -> _Result:
-            return look()
-
-        return self._thread.run(looked())
+        return self._thread.look(look)
 
     def _run(self, work: Coroutine[Any, Any, _Result], within: float) -> _Result:
         return self._thread.run(self._held.beside(work), within)
-
-
-@contextlib.contextmanager
-def open_server_thread() -> Iterator[ServerThread]:
-    """A thread that serves, until the block ends."""
-    thread = ServerThread()
-    try:
-        yield thread
-    finally:
-        thread.close()
 
 
 @contextlib.contextmanager

@@ -74,17 +74,23 @@ def judge(
 
 def messages_as_specified(events: Iterable[Event], contract: Contract) -> Verdict:
     """Every message of a service is as openapi/ says; a user may say what they like, and so may a fault."""
-    spoiled = {event.details.get("request") for event in events if isinstance(event, Noted) and event.note == "fault"}
+    spoiled = spoiled_requests(events)
     wrong: list[str] = []
     count = 0
     for message in seen_messages(events):
         if isinstance(message, Response) and message.reply_to in spoiled:
             continue
-        found = _violations(message, contract)
+        found = violations(message, contract)
         if found is not None:
             count += 1
             wrong += [f"{message.id} ({message.operation_id}): {violation}" for violation in found]
     return Verdict(f"messages as specified ({count})", "broken" if wrong else "held", tuple(wrong))
+
+
+def spoiled_requests(events: Iterable[Event]) -> set[str]:
+    """The ids of the requests that a fault struck: what is answered to them is the fault's."""
+    notes = (event for event in events if isinstance(event, Noted) and event.note == "fault")
+    return {note.details["request"] for note in notes if "request" in note.details}
 
 
 def seen_messages(events: Iterable[Event]) -> Iterable[Message]:
@@ -244,8 +250,8 @@ def _ends(operation_id: str, contract: Contract) -> frozenset[str]:
     return frozenset(end for end in (operation.participant, operation.caller) if end is not None)
 
 
-def _violations(message: object, contract: Contract) -> list[str] | None:
-    """What is wrong with a message; None for one that no document describes."""
+def violations(message: object, contract: Contract) -> list[str] | None:
+    """What is wrong with a message; None for one that no document describes, and for what a user says."""
     if isinstance(message, Publish | Delivery):
         return _message_violations(message, contract.messages)
     if not isinstance(message, Request | Response) or message.operation_id is None:

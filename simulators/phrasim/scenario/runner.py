@@ -26,7 +26,7 @@ from phrasim.scenario.expression import ExchangeValues, ExpressionError, Values
 from phrasim.scenario.files import RunFile, scenario_files
 from phrasim.scenario.last_seen import last_seen
 from phrasim.scenario.model import Call, Scenario, Step, TokenBearer, Wait, WaitFor, WireName
-from phrasim.scenario.user import Asked, StepFailed, User
+from phrasim.scenario.user import PATIENCE_SECONDS, Asked, StepFailed, User
 from phrasim.testbed import Setting, Testbed, open_testbed
 
 SETTLE_SECONDS = 0.001
@@ -42,7 +42,8 @@ class Play:
     """How a scenario is to be played.
 
     `files` are the files of the run, the scenario's own if None; `given` says that they are the user's, in the place of
-    the scenario's. A run that is not `judged` has no verdicts on what the scenario expects.
+    the scenario's. A run that is not `judged` has no verdicts on what the scenario expects. `patience` is how many
+    seconds the user waits for an answer.
     """
 
     seed: int = 1
@@ -50,6 +51,7 @@ class Play:
     given: bool = False
     show_tokens: bool = False
     judged: bool = True
+    patience: float = PATIENCE_SECONDS
 
 
 def play_in_process(scenario: Scenario, play: Play, listen: Listener = lambda _: None) -> Outcome:
@@ -104,6 +106,7 @@ class Run:
     ) -> None:
         self._scenario = scenario
         self._judged = play.judged
+        self._patience = play.patience
         self._files = own_files(scenario, play.seed) if play.files is None else play.files
         self._listen = listen
         self._header = Header(
@@ -132,7 +135,7 @@ class Run:
             for event in self._events:
                 self._happened(event)  # what the participants have done by themselves already
             testbed.journal.listen(self._happened)
-            failed = await self._steps(testbed, User(testbed))
+            failed = await self._steps(testbed, User(testbed, self._patience))
             await settle(testbed, self._exchanges, failed is not None)
             self._ended_ns = testbed.clock.now_ns()
             if failed is not None:

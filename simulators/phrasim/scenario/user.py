@@ -42,11 +42,16 @@ class StepFailed(Exception):
     """A step did not succeed; the message says what was expected and what was found."""
 
 
+PATIENCE_SECONDS = 30.0
+"""How long a user waits for an answer, unless it is said."""
+
+
 class User:
     """Plays the user's client against the services of a testbed."""
 
-    def __init__(self, testbed: Testbed) -> None:
+    def __init__(self, testbed: Testbed, patience: float = PATIENCE_SECONDS) -> None:
         self._testbed = testbed
+        self._patience = patience
         self._chance = testbed.chance("user")
         self._clients: dict[Participant, httpx.AsyncClient] = {}
         self._tokens: dict[Account, str] = {}
@@ -97,7 +102,7 @@ class User:
     def _client_of(self, participant: str) -> httpx.AsyncClient:
         named: Participant = msgspec.convert(participant, Participant)
         if named not in self._clients:
-            self._clients[named] = self._testbed.client("user", named)
+            self._clients[named] = self._testbed.network.client("user", named, self._patience)
         return self._clients[named]
 
     async def _log_in(self, account: Account) -> str:

@@ -1,6 +1,6 @@
 """The control API of a landscape (`openapi/control.yaml`): look into it, change it, open further ones."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,17 +10,19 @@ from starlette.types import ASGIApp
 
 from phrasim.broker.client import BrokerError
 from phrasim.documents import secret_fields, specification
+from phrasim.documents.nearest import nearest
 from phrasim.documents.quantity import seconds
 from phrasim.edge.fault_reading import fault_of, fault_problem
 from phrasim.journal.events import Event
 from phrasim.journal.lines import LineWriter
 from phrasim.journal.recorder import EventsForgotten
+from phrasim.journal.selection import Selection
 from phrasim.phraseanet.poll_failed import PollFailed
 from phrasim.serve.landscape import Landscape, LandscapeEnded
 from phrasim.serve.landscapes import Landscapes, LandscapesFull
 from phrasim.serve.same_site import SameSite
 from phrasim.serve.seed_data import SeedDataError, seed_data_of
-from phrasim.serve.state import set_fault, state_of
+from phrasim.serve.state import queues_of, set_fault, state_of
 from phrasim.serve.trace_header import trace_header
 from phrasim.service.operations import Call, json_answer, service
 from phrasim.service.refusal import Refusal
@@ -28,6 +30,7 @@ from phrasim.testbed import SeedData
 from phrasim.testbed.seeding import SeedError
 
 JSON_LINES = "application/jsonl"
+Pick = Callable[[list[Event]], list[Event]]
 INTERVAL_SECONDS_MAX = 86_400 * 365
 _INTERVAL_MAX = "365 d"
 
@@ -44,6 +47,7 @@ def control_app(landscape: Landscape, landscapes: Landscapes | None) -> ASGIApp:
         {
             "getState": routes.get_state,
             "getJournal": routes.get_journal,
+            "getQueues": routes.get_queues,
             "reset": routes.reset,
             "addSeedData": routes.add_seed_data,
             "pollNow": routes.poll_now,
@@ -72,6 +76,10 @@ class ControlRoutes:
         """`GET /_phrasim/state`."""
         return json_answer(await state_of(self._landscape))
 
+    async def get_queues(self, _call: Call) -> ASGIApp:
+        """`GET /_phrasim/queues`."""
+        return json_answer(await queues_of(self._landscape.testbed))
+
     async def get_journal(self, call: Call) -> ASGIApp:
         """`GET /_phrasim/journal`: secrets are redacted, as in a trace."""
         query = dict(parse_qsl(call.request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
@@ -89,15 +97,25 @@ class ControlRoutes:
                 400, f"query/after: there is no event {after} yet; the next is {self._journal.next + 1}"
             ) from error
         writer = LineWriter(trace_header(self._landscape.plan), secret_fields())
+        pick = self._selected(query["operation"].split(",")) if "operation" in query else _all
         if query.get("follow") == "true":
-            return StreamingResponse(self._followed(after, writer), media_type=JSON_LINES)
-        return Response(writer.header() + _lines(writer, events), media_type=JSON_LINES)
+            return StreamingResponse(self._followed(after, writer, pick), media_type=JSON_LINES)
+        return Response(writer.header() + _lines(writer, pick(events)), media_type=JSON_LINES)
 
-    async def _followed(self, after: int, writer: LineWriter) -> AsyncIterator[bytes]:
+    def _selected(self, operations: list[str]) -> Pick:
+        for name in operations:
+            known = self._landscape.network.contract.operations
+            if name not in known:
+                raise Refusal(400, f"query/operation: there is no operation {name!r}; {nearest(name, known)}")
+        return Selection(frozenset(operations)).of
+
+    async def _followed(self, after: int, writer: LineWriter, pick: Pick) -> AsyncIterator[bytes]:
         yield writer.header()
         try:
             async for events in self._journal.follow(after):
-                yield _lines(writer, events)
+                picked = pick(events)
+                if picked:
+                    yield _lines(writer, picked)
         except EventsForgotten:
             return  # The reader was too slow; the stream ends, and asking again says what is still kept.
 
@@ -219,6 +237,10 @@ class LandscapeRoutes:
 def described(name: str, landscape: Landscape) -> dict[str, Any]:
     """`control.yaml`'s Landscape."""
     return {"id": name, **landscape.description()}
+
+
+def _all(events: list[Event]) -> list[Event]:
+    return events
 
 
 def _lines(writer: LineWriter, events: list[Event]) -> bytes:

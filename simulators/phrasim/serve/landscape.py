@@ -268,6 +268,8 @@ class Landscape:
                 [dict(target) for target in self._stage.targets] if "upload" in self.network.played else []
             )
         return {
+            "profile": self.plan.setting.profile,
+            "mode": self.plan.setting.mode,
             "upload": upload,
             "phraseanet": phraseanet,
             "auth": self._described("auth"),

@@ -14,6 +14,14 @@ from phrasim.serve.landscapes import Landscapes
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def heeded() -> list[signal.Signals]:
+    """The signals that end a server that was started as this one.
+
+    `nohup` ignores SIGHUP and means it; shells ignore SIGINT for what runs in the background, and mean Ctrl-C.
+    """
+    return [one for one in END_SIGNALS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
+
+
 async def serve_until_told(
     plan: Plan,
     listeners: Mapping[str, socket.socket],
@@ -23,14 +31,14 @@ async def serve_until_told(
 ) -> None:
     """Serve until a signal says that it is enough; `ready` is called once everything answers.
 
-    `storage` is a folder for the files of all landscapes. A signal ends the process in order, and ends nothing twice.
+    `storage` is a folder for the files of all landscapes. A signal ends the process in order, and ends nothing twice;
+    signals that are blocked are let in once they are awaited.
     """
     enough = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in END_SIGNALS:
-        # `nohup` ignores SIGHUP and means it; shells ignore SIGINT for what runs in the background, and mean Ctrl-C.
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, enough.set)
+    for number in heeded():
+        loop.add_signal_handler(number, enough.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)  # whoever calls lets them wait until here
     async with open_landscape(plan, listeners, storage / "landscape") as landscape:
         landscapes = Landscapes(host, storage, lambda one: control_app(one, None))
         landscape.mount_control(control_app(landscape, landscapes))

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from phrasim.edge.at_once import at_once
 from phrasim.edge.http_connection import HttpConnection
 
 KEEP_ALIVE_SECONDS = 75
@@ -26,9 +27,6 @@ KEEP_ALIVE_SECONDS = 75
 
 BREAK_OFF_SECONDS = 0.25
 """How long a request that is broken off may take to clear up."""
-
-_DATE_SECONDS = 1
-"""How often the Date header is made anew (RFC 9110 §6.6.1)."""
 
 
 class HttpServer:
@@ -49,21 +47,29 @@ class HttpServer:
             log_level=logging.ERROR,  # a warning tells what a caller did wrong, and the caller has the answer
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nobody asks for the caller's address
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._config.load()
         self._server: asyncio.Server | None = None
         self._gone = asyncio.Event()
-        self._date: asyncio.TimerHandle | None = None
+        self._second: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Answer from now on."""
         loop = asyncio.get_running_loop()
 
         def connected() -> _Connection:
-            return _Connection(self._config, self._state, app_state={}, _loop=loop, gone=self._gone.set)
+            return _Connection(
+                self._config,
+                self._state,
+                app_state={},
+                _loop=loop,
+                at_once=at_once(self._app),
+                gone=self._gone.set,
+            )
 
-        self._set_date(loop)
+        self._each_second(loop)
         self._server = await loop.create_server(
             connected, sock=self._listener, ssl=self._tls, backlog=self._config.backlog
         )
@@ -73,8 +79,8 @@ class HttpServer:
         if self._server is not None:
             self._server.close()
         self._listener.close()
-        if self._date is not None:
-            self._date.cancel()
+        if self._second is not None:
+            self._second.cancel()
         for connection in tuple(self._state.connections):
             connection.shutdown()  # closes it now where it is idle, else behind its answer
         try:
@@ -106,9 +112,13 @@ class HttpServer:
         with suppress(ClientDisconnect):
             await self._app(scope, receive, send)
 
-    def _set_date(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _each_second(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make the Date header anew (RFC 9110 §6.6.1), and close the connections that are idle."""
         self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
-        self._date = loop.call_later(_DATE_SECONDS, self._set_date, loop)
+        for connection in tuple(self._state.connections):
+            assert isinstance(connection, HttpConnection), "the server makes no others"
+            connection.close_if_idle()
+        self._second = loop.call_later(1, self._each_second, loop)
 
 
 class _Connection(HttpConnection):

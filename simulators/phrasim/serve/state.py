@@ -15,10 +15,6 @@ async def state_of(landscape: Landscape) -> dict[str, Any]:
     A real broker that does not tell of its queues has none here.
     """
     testbed, network, addressing = landscape.testbed, landscape.network, landscape.network.addressing
-    try:
-        queues = await testbed.broker.queues()
-    except BrokerError:
-        queues = {}
     return {
         "mode": testbed.setting.mode,
         "profile": testbed.setting.profile,
@@ -45,13 +41,21 @@ async def state_of(landscape: Landscape) -> dict[str, Any]:
             for record in testbed.phraseanet.records
         ],
         "counts": dict(testbed.services.counts()),
-        "queues": [
-            {"name": name, "ready": depth.ready, "unacknowledged": depth.unacknowledged}
-            for name, depth in queues.items()
-        ],
+        "queues": await queues_of(testbed),
         "faults": [set_fault(account) for account in network.faults.all()],
         "events": {"first": network.journal.first + 1, "next": network.journal.next + 1},
     }
+
+
+async def queues_of(testbed: Testbed) -> list[dict[str, Any]]:
+    """The `queues` of the state."""
+    try:
+        queues = await testbed.broker.queues()
+    except BrokerError:
+        return []
+    return [
+        {"name": name, "ready": depth.ready, "unacknowledged": depth.unacknowledged} for name, depth in queues.items()
+    ]
 
 
 def set_fault(account: FaultAccount) -> dict[str, Any]:

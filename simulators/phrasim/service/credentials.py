@@ -20,13 +20,18 @@ class AssetToken:
     token: str
 
 
+def fits_a_header(token: str) -> bool:
+    """Whether a header can hold a token that somebody gave: one that none can would never be refused, nor renewed."""
+    return token.isascii() and token.isprintable()
+
+
 def credentials(authorization: str | None) -> Bearer | AssetToken | None:
     """What a caller presents; None for nothing, an unknown scheme, an empty token or one that is not printable ASCII.
 
     `Bearer` is compared without case (RFC 9110, §11.1), `AssetToken` with it, as the deployed services do (§2.4).
     """
     scheme, _, token = (authorization or "").partition(" ")
-    if not token or not token.isascii() or not token.isprintable():
+    if not token or not fits_a_header(token):
         return None
     if scheme == "AssetToken":
         return AssetToken(token)

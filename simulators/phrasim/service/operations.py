@@ -1,6 +1,7 @@
 """A service's routes, read from its specification: each operation has one handler, and every handler an operation."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -9,10 +10,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.documents import Operation, Specification
+from phrasim.edge.at_once import MATCHED
 from phrasim.service.refusal import Refusal, failure, http_exception
 
 REQUEST_BYTES_MAX = 1024 * 1024
@@ -22,23 +24,27 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class Call:
-    """One request to an operation."""
+    """One request to an operation; `path` has the path parameters by name."""
 
-    __slots__ = ("operation", "request")
-
-    def __init__(self, operation: Operation, request: Request) -> None:
+    def __init__(self, operation: Operation, path: Mapping[str, str], scope: Scope, receive: Receive) -> None:
         self.operation = operation
-        self.request = request
+        self.path = path
+        self._scope = scope
+        self._receive = receive
 
-    @property
-    def path(self) -> Mapping[str, str]:
-        """The path parameters by name."""
-        return self.request.path_params
+    @cached_property
+    def request(self) -> Request:
+        """The request as Starlette has it."""
+        return Request(self._scope, self._receive)
 
     @property
     def authorization(self) -> str | None:
         """The `Authorization` header."""
-        return self.request.headers.get("authorization")
+        for name, value in self._scope["headers"]:
+            if name == b"authorization":
+                written: str = value.decode("latin-1")
+                return written
+        return None
 
     @property
     def media_type(self) -> str | None:
@@ -86,29 +92,79 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[ASGIApp]]
 
+HandlerAtOnce = Callable[[Call], Response | None]
+"""Gives the answer of the handler beside it where that need not wait, else None, and changes nothing by it."""
 
-def service(specification: Specification, handlers: Mapping[str, Handler]) -> Starlette:
+
+def service(
+    specification: Specification,
+    handlers: Mapping[str, Handler],
+    handlers_at_once: Mapping[str, HandlerAtOnce] | None = None,
+) -> "Service":
     """An application that answers each operation of `specification` by the handler of its operationId."""
     assert handlers.keys() == specification.operations.keys(), "each operation has a handler, each handler an operation"
-    routes = [
-        Route(operation.path, _Endpoint(operation, handlers[operation_id]), methods=[operation.method])
+    endpoints = {
+        operation_id: _Endpoint(operation, handlers[operation_id])
         for operation_id, operation in specification.operations.items()
-    ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: http_exception, Exception: failure})
-    app.router.redirect_slashes = False  # a path with a slash too many or too few is another path (A3, A13)
+    }
+    app = Service(exception_handlers={HTTPException: http_exception, Exception: failure})
+    # A path with a slash too many or too few is another path (A3, A13).
+    app.router = _Router(endpoints, redirect_slashes=False)
+    app.handlers_at_once = handlers_at_once or {}
     return app
+
+
+class Service(Starlette):
+    """The application of a service, which answers some operations at once (`phrasim.edge.at_once`)."""
+
+    handlers_at_once: Mapping[str, HandlerAtOnce]
+
+    def at_once(self, scope: Scope) -> Response | None:
+        """The answer to a request whose operation an edge has matched, where it can be given at once."""
+        operation, path = scope.get(MATCHED, (None, {}))
+        handler = self.handlers_at_once.get(operation.operation_id) if operation else None
+        if handler is None:
+            return None
+        try:
+            return handler(Call(operation, path, scope, _never))
+        except Refusal as refusal:
+            return refusal.response()
+
+
+async def _never() -> Message:
+    raise AssertionError("who answers at once reads nothing")
+
+
+class _Router(Router):
+    """Starlette's, which looks for no route where an edge has found the operation already."""
+
+    def __init__(self, endpoints: Mapping[str, "_Endpoint"], *, redirect_slashes: bool) -> None:
+        operations = ((one.operation, one) for one in endpoints.values())
+        routes = [Route(operation.path, one, methods=[operation.method]) for operation, one in operations]
+        super().__init__(routes, redirect_slashes=redirect_slashes)
+        self._endpoints = endpoints
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on."""
+        operation, path = scope.get(MATCHED, (None, {}))
+        endpoint = self._endpoints.get(operation.operation_id) if operation else None
+        if endpoint is None:
+            await super().app(scope, receive, send)
+            return
+        scope["path_params"] = path
+        await endpoint(scope, receive, send)
 
 
 class _Endpoint:
     """The ASGI application of one operation; Starlette mounts it without its request and response layer."""
 
     def __init__(self, operation: Operation, handler: Handler) -> None:
-        self._operation = operation
+        self.operation = operation
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            response = await self._handler(Call(self._operation, Request(scope, receive)))
+            response = await self._handler(Call(self.operation, scope["path_params"], scope, receive))
         except Refusal as refusal:
             response = refusal.response()
         await response(scope, receive, send)
@@ -116,4 +172,21 @@ class _Endpoint:
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
-    return Response(msgspec.json.encode(value), status, headers, "application/json")
+    return _JsonAnswer(value, status, headers or {})
+
+
+class _JsonAnswer(Response):
+    """What Starlette makes of the same bytes, made without what it does for other media types."""
+
+    def __init__(self, value: Any, status: int, headers: Mapping[str, str]) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = msgspec.json.encode(value)
+        self.raw_headers = [
+            *((name.lower().encode("latin-1"), written.encode("latin-1")) for name, written in headers.items()),
+            (b"content-length", b"%d" % len(self.body)),
+            _JSON,
+        ]
+
+
+_JSON = (b"content-type", b"application/json")

@@ -151,6 +151,15 @@ class Registry:
             self.add_client(client)
 
     @property
+    def token_lifetime(self) -> int:
+        """For how many seconds a token is good that is signed from now on."""
+        return self._state.token_lifetime
+
+    @token_lifetime.setter
+    def token_lifetime(self, seconds: int) -> None:
+        self._state.token_lifetime = seconds
+
+    @property
     def users(self) -> tuple[User, ...]:
         """All users, in the order in which they were registered."""
         return tuple(self._users.values())
@@ -280,6 +289,11 @@ class DeployedServices:
             return await self._workers.pull.round()
         except WorkerDied as died:
             raise PollFailed(str(died)) from died
+
+    def forget(self, before: datetime) -> None:
+        """Forget what was acknowledged before that moment."""
+        self._work.forget(before)
+        self.phraseanet.forget_finished(before)
 
     async def wind_up(self, seconds: float) -> None:
         """Consume no more, and let the processes end; after `seconds` they are killed, and their work is lost (H2)."""

@@ -1,6 +1,7 @@
 """The documented profile: the services that the request-flow document describes, joined (PROTOCOL §1)."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ class DocumentedServices:
         edge = network.edges["phraseanet"]
         self.auth = Registry(setting, network, accounts)
         self.upload = UploadState(network.chance("upload"), network.clock.now)
-        self.phraseanet = PhraseanetState()
+        self.phraseanet = PhraseanetState(network.clock.now)
         self.storage = Storage(storage, network.chance("upload/storage"))
         self._queue = IngestQueue(broker.connect(edge), CONTRACT.messages)
         self._notifier = Notifier(
@@ -191,6 +192,12 @@ class DocumentedServices:
     async def poll(self) -> int:
         """Let Phraseanet poll at once; how many commits were new to it. Raises `PollFailed`."""
         return await self._poller.poll()
+
+    def forget(self, before: datetime) -> None:
+        """Forget what was acknowledged before that moment."""
+        for file in self.upload.forget(before):
+            self.storage.delete(file)
+        self.phraseanet.forget_done(before)
 
     async def wind_up(self, seconds: float) -> None:
         """End the poller, and let the worker end the work at hand; after `seconds` it goes back to its queue."""

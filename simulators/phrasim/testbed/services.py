@@ -96,7 +96,12 @@ class PhraseanetHeld(Protocol):
 
 
 class AuthHeld(Protocol):
-    """Who is registered with Auth, and the tokens that it gives out without being asked by HTTP."""
+    """Who is registered with Auth, and the tokens that it gives out without being asked by HTTP.
+
+    `token_lifetime` is for how many seconds a token is good that it gives out from now on.
+    """
+
+    token_lifetime: int
 
     @property
     def users(self) -> Sequence[User]:
@@ -165,6 +170,13 @@ class Services(Protocol):
 
     async def poll(self) -> int:
         """Let Phraseanet poll at once; how many commits it found to hand to itself. Raises `PollFailed`."""
+        ...
+
+    def forget(self, before: datetime) -> None:
+        """Forget what was acknowledged before that moment: commits, assets and files; records, rows and what is known.
+
+        No service does that of which PROTOCOL tells: it keeps a long run in the memory that there is.
+        """
         ...
 
     async def wind_up(self, seconds: float) -> None:

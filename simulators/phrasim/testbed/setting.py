@@ -31,6 +31,8 @@ class Setting:
     upload_size_max: int | None = None
     retention: float | None = None
     """How long files are kept after the acknowledgement (A31), deployed: after the upload (§2.7); None is for ever."""
+    retain: float | None = None
+    """For how long all is remembered that was acknowledged: commits, assets, files, records; None is for ever."""
     notification_fields: tuple[str, ...] = ALL_FIELDS
     phraseanet_token: str | None = None
     """What the upload service shows Phraseanet, as `Authorization: OAuth <token>`; None shows nothing (A4)."""

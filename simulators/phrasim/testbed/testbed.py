@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from phrasim.broker.client import AnyBroker
@@ -18,6 +19,9 @@ from phrasim.testbed.seed import SeedData
 from phrasim.testbed.services import Stage
 from phrasim.testbed.setting import Setting
 from phrasim.testbed.spawn import Spawn, spawning
+
+SWEEPS = 10
+"""How often one looks, in the time for which all is remembered, what is to be forgotten."""
 
 
 class Testbed:
@@ -58,6 +62,13 @@ class Testbed:
         self.storage = self.services.storage
         played = {name: app for name, app in self.services.apps.items() if name in network.played}
         self.apps = {name: self.edges[name].around(app) for name, app in played.items()}
+        if setting.retain is not None:
+            spawn(self._forget(setting.retain), "forgetting")
+
+    async def _forget(self, retain: float) -> None:
+        while True:
+            await self.clock.sleep(retain / SWEEPS)
+            self.services.forget(self.clock.now() - timedelta(seconds=retain))
 
     async def start(self) -> None:
         """Start the workers of Phraseanet, where it is played. Raises `BrokerError`."""

@@ -1,6 +1,6 @@
 """A stored file as an answer, read from disk part by part."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -13,19 +13,19 @@ from phrasim.upload.stored_file import StoredFile
 
 @dataclass(frozen=True, slots=True)
 class FileAnswer:
-    """200 with the file under these headers; `gone` is what answers where it was deleted."""
+    """200 with the file under these headers; `gone` makes what answers where it was deleted."""
 
     storage: Storage
     file: StoredFile
     headers: Mapping[str, str]
-    gone: ASGIApp
+    gone: Callable[[], ASGIApp]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
         try:
             file = self.storage.open(self.file)
         except FileNotFoundError:
-            await self.gone(scope, receive, send)
+            await self.gone()(scope, receive, send)
             return
         with file:
             left = 0 if scope["method"] == "HEAD" else self.file.size

@@ -78,7 +78,7 @@ class _PartWriter:
         elif self._field is not None:
             self._take_text(self._field, event)
         elif event is not None and self._wanted:
-            self._incoming.write(bytes(event))
+            self._incoming.write(event)
             if self._size_max is not None and self._incoming.size > self._size_max:
                 raise Refusal(413, f"the file is larger than {self._size_max} bytes")
 

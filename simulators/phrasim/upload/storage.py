@@ -3,7 +3,7 @@
 import codecs
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -11,34 +11,61 @@ from typing import BinaryIO
 
 from phrasim.upload.stored_file import StoredFile
 
-READ_BYTES = 256 * 1024
-"""Bytes that are read from disk at a time."""
+READ_BYTES = 512 * 1024
+"""Bytes that are read from disk at a time: with fewer there are more turns, with more the memory is always new."""
+
+HELD_BYTES_MAX = 128 * 1024
+"""Bytes of a file that are held back until it is whole: making, writing and naming one at once costs the least."""
+
+_BUFFER_BYTES = 16 * 1024
+"""Bytes of a longer file that wait to be written; longer parts are written as they come."""
 
 SNIFFED_BYTES = 4096
 """Bytes at the start of a file by which its media type is told."""
 
 
 class IncomingFile:
-    """A file on its way in; it becomes a stored one by `store`, or leaves nothing behind."""
+    """A file on its way in, to be named `key`; it becomes a stored one by `Storage.store`, or leaves nothing behind."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.path = path
+    def __init__(self, key: str, create: Callable[[str], BinaryIO]) -> None:
+        self.key = key
         self.size = 0
-        self._file = file
+        self.place: str | None = None
+        """The name under which there is something of it on disk."""
+        self._create = create
+        self._held: list[bytes | bytearray] = []
+        self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
         self._head = b""
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes | bytearray) -> None:
         """The next part of the content."""
         if len(self._head) < SNIFFED_BYTES:
             self._head += part[: SNIFFED_BYTES - len(self._head)]
         self.size += len(part)
         self._hash.update(part)
-        self._file.write(part)
+        self._held.append(part)
+        if self.size > HELD_BYTES_MAX:
+            self._bring_to_disk(f"{self.key}.partial")
 
-    def flush(self) -> None:
-        """Bring to disk what is still buffered."""
-        self._file.flush()
+    def finish(self) -> None:
+        """Bring to disk what is not there yet: a content that was held back whole straight to its last name."""
+        self._bring_to_disk(self.key)
+        self.close()
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file is not None:
+            self._file.close()
+
+    def _bring_to_disk(self, name: str) -> None:
+        """Write what is held back, to a new file of that name where there is none yet."""
+        if self._file is None:
+            self._file = self._create(name)
+            self.place = name
+        for part in self._held:
+            self._file.write(part)
+        self._held.clear()
 
     @property
     def sha256(self) -> str:
@@ -61,20 +88,31 @@ class Storage:
     @contextmanager
     def incoming(self) -> Iterator[IncomingFile]:
         """A new file to write; what `store` did not take is gone when the block ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{self._chance.getrandbits(128):032x}.partial"
+        incoming = IncomingFile(f"{self._chance.getrandbits(128):032x}", self._created)
         try:
-            with path.open("wb") as file:
-                yield IncomingFile(path, file)
+            yield incoming
         finally:
-            path.unlink(missing_ok=True)
+            try:
+                incoming.close()
+            finally:
+                if incoming.place is not None:
+                    (self.folder / incoming.place).unlink(missing_ok=True)
+
+    def _created(self, name: str) -> BinaryIO:
+        path = self.folder / name
+        try:
+            return path.open("wb", _BUFFER_BYTES)
+        except FileNotFoundError:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return path.open("wb", _BUFFER_BYTES)
 
     def store(self, incoming: IncomingFile) -> StoredFile:
         """Give the file its place."""
-        incoming.flush()
-        key = incoming.path.stem
-        incoming.path.rename(self.folder / key)
-        return StoredFile(key, incoming.size, incoming.sha256, incoming.mime_type)
+        incoming.finish()
+        if incoming.place is not None and incoming.place != incoming.key:
+            (self.folder / incoming.place).rename(self.folder / incoming.key)
+        incoming.place = None
+        return StoredFile(incoming.key, incoming.size, incoming.sha256, incoming.mime_type)
 
     def delete(self, file: StoredFile) -> None:
         """Delete a stored file; one that is gone already is no error (§2.6)."""
@@ -82,7 +120,7 @@ class Storage:
 
     def open(self, file: StoredFile) -> BinaryIO:
         """The content of a stored file; FileNotFoundError if it was deleted."""
-        return (self.folder / file.key).open("rb")
+        return (self.folder / file.key).open("rb", buffering=0)
 
 
 @lru_cache(maxsize=256)

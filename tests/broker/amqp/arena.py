@@ -18,7 +18,6 @@ from pamqp import frame
 from pamqp.commands import INDEX_MAPPING, Basic, Connection, Queue
 
 from broker.amqp.fuzzing import BODY, CAPABILITIES, CONTENT_HEADER, HEAD, HEADER, METHOD, Case, conversation, message
-from differential import wire
 from phrasim.broker import Broker
 from phrasim.broker.amqp.connection import AmqpConnection
 from phrasim.broker.amqp.outlet import Outlet
@@ -26,6 +25,7 @@ from phrasim.broker.amqp.properties import WireProperties
 from phrasim.broker.amqp.server import AmqpServer
 from phrasim.broker.amqp.settings import Settings
 from phrasim.broker.core import PREDECLARED
+from phrasim.contract.broker import wire
 
 SMALL = Settings(held_bytes_max=6_000, unsent_bytes_max=2_000, arriving_bytes_max=3_000, body_bytes_max=5_000)
 """Limits that the recorded conversations come to when their frames are doubled."""

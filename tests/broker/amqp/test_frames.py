@@ -20,6 +20,8 @@ from phrasim.broker.amqp.frames import (
     frame,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 Frame = tuple[int, int, bytes]
 
 channels = st.integers(0, 65535)

@@ -9,6 +9,8 @@ import pytest
 from phrasim.broker import Broker, Channel, Delivery
 from phrasim.broker.queue import MESSAGE_BYTES
 
+pytestmark = pytest.mark.unmeasured
+
 ONE = 100 + MESSAGE_BYTES
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.unmeasured
+
 MODULES = Path(__file__).parents[3] / "build/node_modules"
 SCRIPT = Path(__file__).parent / "node/run.js"
 ENDS_WITHIN_S = 60

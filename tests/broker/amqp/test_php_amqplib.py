@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.unmeasured
+
 SCRIPT = Path(__file__).parent / "php/run.php"
 ENDS_WITHIN_S = 60
 

@@ -14,6 +14,8 @@ from pika.exceptions import (
     UnroutableError,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.fixture
 def connect(served: Any) -> Iterator[Callable[..., pika.BlockingConnection]]:

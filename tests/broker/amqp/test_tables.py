@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pamqp.decode
 import pamqp.encode
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phrasim.broker import AmqpConnectionError
@@ -299,6 +299,7 @@ shared_values = st.recursive(
 )
 
 
+@settings(max_examples=100)
 @given(st.dictionaries(shared_names, shared_values))
 def test_pamqp_reads_what_we_write(table: dict) -> None:
     encoded = encode_table(table)

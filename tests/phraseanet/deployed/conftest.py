@@ -1,6 +1,7 @@
 """A deployed Phraseanet on simulated time, with a broker, and an upload service of the tests' own beside it."""
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,8 @@ class UploadService:
         self.listing: Any = None
         self.metadata: bytes | None = None
         self.base_url = "https://upload.test"
+        self.encoding: str | None = None
+        self.token = "bearer-"
 
     def app(self) -> Starlette:
         routes = [
@@ -130,7 +133,10 @@ class UploadService:
         return JSONResponse(True)
 
     async def _file(self, request: HttpRequest) -> Response:
-        return Response(self.assets[request.path_params["id"]].content)
+        content = self.assets[request.path_params["id"]].content
+        if self.encoding == "gzip":
+            return Response(gzip.compress(content), headers={"content-encoding": "gzip"})
+        return Response(content)
 
     async def _moved(self, request: HttpRequest) -> Response:
         return RedirectResponse(f"/files/{request.path_params['id']}", 302)
@@ -148,7 +154,7 @@ class UploadService:
     async def _token(self, request: HttpRequest) -> Response:
         self.token_requests.append(await request.json())
         self.tokens += 1
-        return JSONResponse({"access_token": f"bearer-{self.tokens}", "expires_in": 3600, "token_type": "bearer"})
+        return JSONResponse({"access_token": f"{self.token}{self.tokens}", "expires_in": 3600, "token_type": "bearer"})
 
 
 class Fragile:

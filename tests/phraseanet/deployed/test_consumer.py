@@ -225,8 +225,27 @@ def test_a_message_that_is_no_work_is_rejected_and_the_next_goes_on(play: Any, a
         await land.push(b"one", seconds=25)
         assert len(act.seen(land).noted("message unreadable")) == 3
         assert len(land.state.records) == 1
+        await land.clock.sleep(25)
+        assert act.seen(land).noted("work given up") == [{"work": "assetsIngest", "count": 4}]
+        assert [land.depth(name) for name in ("assetsIngest_retry", "assetsIngest_failed")] == [(0, 0), (1, 0)]
+        (given_up,) = [one for one in act.seen(land).publishes if one.operation_id == "giveUpMessage"]
+        assert given_up.body.length == len(message if isinstance(message, bytes) else msgspec.json.encode(message))
 
-    play(main)
+    play(main, foreign=True)
+
+
+@pytest.mark.parametrize("value", [None, "x", [1], {}], ids=repr)
+def test_a_notification_may_have_a_field_by_the_name_of_payload(play: Any, act: Any, value: Any) -> None:
+    """§3: further fields are kept, and what is given up is flattened (H12)."""
+
+    async def main(land: Any) -> None:
+        told = land.upload.commit(b"one")
+        await land.tell(told | {"payload": value})
+        await land.clock.sleep(50)
+        (given_up,) = [one for one in act.seen(land).publishes if one.operation_id == "giveUpMessage"]
+        assert list(given_up.body.json["payload"]) == ["published"]
+
+    play(main, faults=(Fault("getAsset", Answer(500)),))
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,32 @@ def test_a_url_that_is_none_is_a_download_that_fails(play: Any, act: Any, url: A
     play(main)
 
 
+def test_a_file_that_is_longer_than_its_metadata_tell_is_left_and_is_a_download_that_fails(play: Any, act: Any) -> None:
+    """It might have no end; one that is shorter is not looked at, as nothing of §4.6 says that it is."""
+
+    async def main(land: Any) -> None:
+        await land.push(b"three", size=4)
+        assert {note["reason"] for note in act.seen(land).noted("work failed")} == {
+            "GET https://upload.test/files/asset-1-0 gave more than 4 bytes"
+        }
+        assert land.depth("createRecord_failed") == (1, 0)
+        await land.push(b"three!", size=7)
+        assert [record.size for record in land.state.records] == [6]
+
+    play(main)
+
+
+def test_a_file_that_comes_in_gzip_is_unpacked(play: Any, act: Any) -> None:
+    """Guzzle does so, and a file in another coding is another file."""
+
+    async def main(land: Any) -> None:
+        land.upload.encoding = "gzip"
+        await land.push(b"hello hello")
+        assert [record.size for record in land.state.records] == [11]
+
+    play(main)
+
+
 def test_a_download_follows_redirects(play: Any, act: Any) -> None:
     async def main(land: Any) -> None:
         await land.push(b"one", url="https://upload.test/moved/asset-1-0")

@@ -1,10 +1,11 @@
 """What PHP makes of JSON values that are not of the type that is expected."""
 
+import math
 from typing import Any
 
 import pytest
 
-from phrasim.phraseanet.deployed.form_data import form_data, is_truthy
+from phrasim.phraseanet.deployed.form_data import form_data, is_truthy, status_bits
 from phrasim.phraseanet.deployed.payload import as_number, as_text, next_count
 
 
@@ -18,7 +19,19 @@ def test_any_value_is_a_text(value: Any, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(3, 3), (3.9, 3), ("3", 3), ("x", 0), ("\u0663", 0), (None, 0), ([1], 0), (True, 1)],
+    [
+        (3, 3),
+        (3.9, 3),
+        ("3", 3),
+        ("x", 0),
+        ("\u0663", 0),
+        (None, 0),
+        ([1], 0),
+        (True, 1),
+        (math.nan, 0),
+        (-math.inf, 0),
+        ("9" * 5000, 0),
+    ],
 )
 def test_any_value_is_a_number(value: Any, number: int) -> None:
     assert as_number(value) == number
@@ -41,3 +54,8 @@ def test_truth_is_that_of_php(value: Any, truth: bool) -> None:
 @pytest.mark.parametrize(("metadata", "form"), [({}, {}), ({"formData": []}, {}), ({"formData": {"a": 1}}, {"a": 1})])
 def test_form_data_that_are_no_map_are_empty(metadata: Any, form: Any) -> None:
     assert form_data(metadata) == form
+
+
+@pytest.mark.parametrize("number", ["32", "9" * 5000, "x", ""])
+def test_a_status_bit_that_is_none_of_32_sets_nothing(number: str) -> None:
+    assert status_bits({f"statusbit-{number}": True, "statusbit-31": True}) == 1 << 31

@@ -141,6 +141,24 @@ def test_the_first_target_that_fails_ends_the_round_for_those_behind_it(
     play(main, faults=(Fault(operation_id, effect, (1,)),), targets=(TARGET, OTHER))
 
 
+@pytest.mark.parametrize("token", ["\u00e9", "two\nlines"])
+def test_a_token_that_no_header_can_hold_is_none_and_is_asked_for_again(play: Any, act: Any, token: str) -> None:
+    """Kept, it would never be refused."""
+
+    async def main(land: Any) -> None:
+        land.upload.commit(b"one")
+        land.upload.token = token
+        await land.pull.start()
+        await land.clock.sleep(1)
+        (failed,) = act.seen(land).noted("pull failed")
+        assert "without one" in failed["reason"]
+        land.upload.token = "bearer-"
+        await land.clock.sleep(5)
+        assert len(ingested(land, act)) == 1
+
+    play(main, targets=(TARGET,))
+
+
 def test_port_and_path_of_the_target_are_dropped(play: Any, act: Any) -> None:
     """H22: the token is asked for at the host alone, and so is every asset."""
 

@@ -8,8 +8,13 @@ import pytest
 from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"{", b'{"access_token": 1}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b"{", b'{"access_token": 1}', b'{"access_token": "\\u00e9"}', b'{"access_token": "a\\nb"}'],
+)
 def test_an_answer_without_a_token_is_a_refusal(body: bytes) -> None:
+    """Nor is it a token that no header can hold: it would be kept, and never be refused."""
+
     async def main() -> None:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
         async with httpx.AsyncClient(transport=transport, base_url="https://auth.test") as auth:

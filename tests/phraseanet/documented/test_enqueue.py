@@ -1,5 +1,6 @@
 """`POST /api/v1/upload/enqueue`: what is taken, what is refused, and what a repeat changes (A30)."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -123,7 +124,7 @@ def handover(**known: Any) -> Handover:
 
 
 def test_a_commit_is_known_from_acceptance_until_it_is_forgotten() -> None:
-    state = PhraseanetState()
+    state = PhraseanetState(lambda: datetime.now(UTC))
     assert state.accept(handover(token="t"))
     assert not state.accept(handover(token="t"))
     state.forget(handover(token="t"))
@@ -131,7 +132,7 @@ def test_a_commit_is_known_from_acceptance_until_it_is_forgotten() -> None:
 
 
 def test_what_nothing_names_is_always_new() -> None:
-    state = PhraseanetState()
+    state = PhraseanetState(lambda: datetime.now(UTC))
     assert state.accept(handover())
     state.forget(handover())
     assert state.accept(handover())

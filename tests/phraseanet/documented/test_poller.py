@@ -114,7 +114,18 @@ def test_a_token_that_is_refused_at_once_is_not_asked_for_again_in_that_poll(pla
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b'"\xff"', b"{}", b"[1]", b"[{}]", b'[{"id": "x"}]', b"[" * 100_000],
+    [
+        b"{",
+        b'"\xff"',
+        b"{}",
+        b"[1]",
+        b"[{}]",
+        b'[{"id": "x"}]',
+        b'[{"id": [], "userId": "u", "token": "t", "assets": ["a"]}]',
+        b'[{"id": "x", "userId": "u", "token": "t", "assets": "abc"}]',
+        b'[{"id": "x", "userId": "u", "token": "t", "assets": []}]',
+        b"[" * 100_000,
+    ],
     ids=lambda value: ascii(value)[:12],
 )
 def test_a_listing_that_cannot_be_read_is_a_failed_poll(play: Any, act: Any, content: bytes) -> None:

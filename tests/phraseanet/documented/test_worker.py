@@ -48,6 +48,7 @@ def test_a_record_has_the_metadata_and_the_digest_of_what_was_downloaded(play: A
             sha256=hashlib.sha256(act.png).hexdigest(),
         )
         assert (bed.phraseanet.records[1].asset_id, bed.phraseanet.records[1].size) == (second, 5)
+        assert bed.phraseanet.records[1].form_data is bed.phraseanet.records[0].form_data  # they are kept once
         (message,) = produced(bed, act)
         assert [element.get("hash") for element in message[1:]] == [record.sha256 for record in bed.phraseanet.records]
 
@@ -312,6 +313,8 @@ METADATA = {"size": 4, "originalName": "a", "mimeType": "a/b", "formData": None}
         (b"7", "the answer is no JSON object"),
         (b'{"size": 3}', "the answer lacks originalName, mimeType, formData"),
         (msgspec.json.encode(METADATA), "3 bytes came, its metadata says 4"),
+        (msgspec.json.encode(METADATA | {"size": 2}), "3 bytes came, its metadata says 2"),
+        (msgspec.json.encode(METADATA | {"size": "3"}), "the size is '3', and no number of bytes"),
     ],
 )
 def test_an_upload_service_that_answers_nonsense_is_work_that_failed(

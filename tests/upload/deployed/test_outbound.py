@@ -61,7 +61,7 @@ def test_a_target_without_a_url_or_with_the_key_avoid_is_not_told(play_upload: A
     [
         ([], [0]),
         ([204], [0]),
-        ([302], [0]),
+        ([302], [0, 1]),
         ([500], [0, 1]),
         ([400, 503], [0, 1, 3]),
         ([503, 503, 503], [0, 1, 3, 7]),
@@ -72,7 +72,7 @@ def test_a_target_without_a_url_or_with_the_key_avoid_is_not_told(play_upload: A
 def test_a_notification_is_sent_until_it_is_taken(
     play_upload: Any, replies: list[int | float], seconds: list[float]
 ) -> None:
-    """§2.6: 4xx and 5xx are failures, and so are 30 seconds without an answer; H7 for the repetition."""
+    """§2.6: 4xx and 5xx are failures, and so are redirects and 30 seconds without an answer; H7 for the repetition."""
 
     async def main(upload: Any) -> None:
         upload.replies += replies

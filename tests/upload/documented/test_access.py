@@ -7,6 +7,8 @@ import pytest
 
 from phrasim.testbed import Testbed
 
+pytestmark = pytest.mark.unmeasured
+
 PRINCIPALS = (
     "nobody",
     "invalid Bearer",

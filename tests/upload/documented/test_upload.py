@@ -156,7 +156,7 @@ def test_who_may_not_upload_is_told_so_before_the_body_is_read(play: Any, act: A
 def test_a_client_that_leaves_within_the_body_leaves_nothing_and_no_failure(play: Any, act: Any) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield HEAD
-        yield b"x" * 100_000
+        yield b"x" * 200_000
         await asyncio.sleep(3600)
 
     async def main(bed: Testbed) -> None:

@@ -174,7 +174,12 @@ class AmqpChannel:
         if observer is None:
             core.basic_publish(exchange, routing_key, body, properties, mandatory=mandatory)
         else:
-            seen = observer.publishing(connection.user, exchange, routing_key, properties, body)
+            try:
+                seen = observer.publishing(connection.user, exchange, routing_key, properties, body)
+            except AmqpError:
+                # They cannot be read: whether anything is wrong that is looked at before, the rules know.
+                core.basic_publish(exchange, routing_key, body, properties, mandatory=mandatory)
+                raise
             try:
                 message = core.basic_publish(exchange, routing_key, body, seen, mandatory=mandatory)
             except AmqpError as error:

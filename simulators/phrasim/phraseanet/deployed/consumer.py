@@ -85,14 +85,14 @@ class Consumer:
     async def _take(self, incoming: Incoming) -> None:
         """Give a message up that was tried too often, or start a process for it; then settle the delivery.
 
-        A message that cannot be read, or that is no work of this queue's kind, starts no process (assumed: nothing
-        tells what the real consumer does with it).
+        A message that cannot be read, or that is no work of this queue's kind, starts no process: it is rejected, and
+        given up as often as any other, as it is (assumed: nothing tells what the real consumer does with it).
         """
         handled.set(incoming.handled)
         count = self._count(incoming)
         message = self._read(incoming, count)
         if message is None:
-            await self._client.reject(incoming)
+            await self._refuse(incoming, count)
             return
         base = self._publisher.topology.bases[message.message_type]
         if base.gives_up_at(count):
@@ -103,6 +103,15 @@ class Consumer:
             await self._client.reject(incoming)
         else:
             await self._client.acknowledge(incoming)
+
+    async def _refuse(self, incoming: Incoming, count: int | None) -> None:
+        """There is no work in a message."""
+        if not self.queue.gives_up_at(count):
+            await self._client.reject(incoming)
+            return
+        self._note("work given up", work=self.queue.name, count=count)
+        await self._publisher.give_up_unread(self.queue.name, incoming.body, _own_headers(incoming))
+        await self._client.acknowledge(incoming)
 
     def _count(self, incoming: Incoming) -> int | None:
         """The `count` of the last `x-death` entry that names a base queue, whichever one (H13); None without any."""

@@ -40,7 +40,7 @@ class CreateRecord:
             raise WorkerDied(f"asset {asset_id} of commit {commit_id} has no job row that is not finished")
         row.status = "running"
         try:
-            download = await self._uploader.download(metadata.get("url"))
+            download = await self._uploader.download(metadata.get("url"), metadata.get("size"))
         except RequestFailed as failed:
             await self._fail(payload, row, str(failed))
             return

@@ -5,6 +5,9 @@ from typing import Any
 
 STATUS_BITS = 32
 
+DIGITS_MAX = 300
+"""Digits beyond which a text is no number here; Python reads no more than 4300."""
+
 
 def form_data(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The form data of an asset's metadata; empty where they are null, or the list that PHP makes of an empty map."""
@@ -34,8 +37,9 @@ def status_bits(form: Mapping[str, Any]) -> int:
     bits = 0
     for key, value in form.items():
         number = _behind_hyphen(key)
-        if "statusbit" in key and number.isdecimal() and int(number) < STATUS_BITS and is_truthy(value):
-            bits |= 1 << int(number)
+        bit = int(number) if number.isdecimal() and len(number) <= DIGITS_MAX else STATUS_BITS
+        if "statusbit" in key and bit < STATUS_BITS and is_truthy(value):
+            bits |= 1 << bit
     return bits
 
 

@@ -1,8 +1,10 @@
 """Reading the payload of a message as PHP does, where a field may be missing or have another type than expected."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from phrasim.phraseanet.deployed.form_data import DIGITS_MAX
 from phrasim.phraseanet.deployed.state import WorkerDied
 
 
@@ -29,10 +31,13 @@ def as_text(value: Any) -> str:
 
 
 def as_number(value: Any) -> int:
-    """What PHP makes of a JSON value in a sum, as far as it is a whole number; 0 of anything else."""
+    """What PHP makes of a value in a sum, as far as it is a whole number; 0 of anything else.
+
+    A header may hold what JSON cannot: not a number, or infinity.
+    """
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdecimal() else 0
-    return int(value) if isinstance(value, int | float) else 0
+        return int(value) if value.isascii() and value.isdecimal() and len(value) <= DIGITS_MAX else 0
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 def next_count(payload: Mapping[str, Any]) -> int:

@@ -55,6 +55,10 @@ class Publisher:
         """Publish a payload to its failed queue under the headers it came with; the `message_type` is gone (H12)."""
         await self._publish(self.topology.bases[message_type].failed, payload, headers)
 
+    async def give_up_unread(self, queue: str, body: bytes, headers: Mapping[str, Any]) -> None:
+        """Publish what is no message to the failed queue of the base queue where it lay, as it is (assumed)."""
+        await self._send(self.topology.bases[queue].failed, body, headers)
+
     async def purge(self, queue: str) -> None:
         """Drop what waits in a queue, and in the one that belongs to it. Raises `BrokerError`."""
         await self.prepare(queue)
@@ -76,12 +80,16 @@ class Publisher:
         await self._client.close()
 
     async def _publish(self, queue: str, message: Payload, headers: Mapping[str, Any]) -> None:
+        # A notification may have a field of this name, which is of any type; only an object can be stamped.
+        inner = message.get("payload")
         stamp = {"published": int(self._now().timestamp())}
-        stamped = {**message, "payload": {**message.get("payload", {}), **stamp}}
+        stamped = {**message, "payload": {**(inner if isinstance(inner, Mapping) else {}), **stamp}}
+        await self._send(queue, msgspec.json.encode(stamped), headers)
+
+    async def _send(self, queue: str, body: bytes, headers: Mapping[str, Any]) -> None:
         channel = self.topology.channel(queue)
         try:
             await self.prepare(queue)
-            body = msgspec.json.encode(stamped)
             await self._client.publish(channel.exchange, channel.routing_key, body, headers)
         except BrokerError as error:
             self._note("message lost", queue=queue, reason=str(error))

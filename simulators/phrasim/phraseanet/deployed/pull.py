@@ -15,7 +15,7 @@ from phrasim.phraseanet.deployed.queues import ASSETS_INGEST, PULL_ASSETS
 from phrasim.phraseanet.deployed.state import PhraseanetState, PullTarget, WorkerDied
 from phrasim.phraseanet.deployed.uploader import RequestFailed, Uploader, shown
 from phrasim.phraseanet.poll_failed import PollFailed
-from phrasim.service.credentials import LIST_COMMITS
+from phrasim.service.credentials import LIST_COMMITS, fits_a_header
 
 
 class PullAssets:
@@ -92,7 +92,8 @@ class PullAssets:
         }
         answer = await self._uploader.token(f"{base_of(target.pullmode_uri)}/oauth/v2/token", fields)
         token = _json(answer).get("access_token")
-        if answer.status_code != 200 or not isinstance(token, str):
+        # One that no header can hold would be kept for ever: no request could be made that refuses it.
+        if answer.status_code != 200 or not isinstance(token, str) or not fits_a_header(token):
             raise PollFailed(f"the request for a token was answered {answer.status_code}, without one")
         self._state.target_tokens[target.name] = token
         return token

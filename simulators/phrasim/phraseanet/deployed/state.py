@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any, Literal
 
 from phrasim.phraseanet.deployed.form_data import form_data, is_truthy, metadata_fields, status_bits
@@ -128,9 +129,13 @@ class PhraseanetState:
         self._tokens = {token.token: token for token in tokens}
         self._users = tuple(users)
         self._collections = {str(collection.base_id): collection for collection in collections}
-        self._records: list[Record] = []
+        self._records: dict[int, Record] = {}
+        self._files: set[tuple[int, str]] = set()
+        """Databox and SHA-256 of the file of each record, and databox and UUID."""
         self._quarantine: list[Quarantined] = []
-        self._stories: list[Story] = []
+        self._stories: dict[tuple[int, int], Story] = {}
+        """By databox and id."""
+        self._record_ids = count(1)
         self.jobs = Jobs(now)
         self.targets = tuple(targets)
         self.target_tokens: dict[str, str] = {}
@@ -139,7 +144,7 @@ class PhraseanetState:
     @property
     def records(self) -> tuple[Record, ...]:
         """All records but stories, in the order in which they were made."""
-        return tuple(self._records)
+        return tuple(self._records.values())
 
     @property
     def quarantine(self) -> tuple[Quarantined, ...]:
@@ -149,7 +154,7 @@ class PhraseanetState:
     @property
     def stories(self) -> tuple[Story, ...]:
         """All stories."""
-        return tuple(self._stories)
+        return tuple(self._stories.values())
 
     def token_error(self, token: str) -> Literal["invalid_token", "expired_token"] | None:
         """What is wrong with a token (§3); None if it is good."""
@@ -175,8 +180,8 @@ class PhraseanetState:
         if not is_truthy(form.get("is_story")) or user is None:
             return None
         collection = self._collection(form.get("collection_destination"))
-        story = Story(self._next_record_id(), collection.databox_id, collection.base_id, user.email)
-        self._stories.append(story)
+        story = Story(next(self._record_ids), collection.databox_id, collection.base_id, user.email)
+        self._stories[story.databox_id, story.story_id] = story
         return story.story_id
 
     def add(
@@ -212,7 +217,7 @@ class PhraseanetState:
             self._quarantine.append(kept)
             return kept
         record = Record(
-            record_id=self._next_record_id(),
+            record_id=next(self._record_ids),
             databox_id=collection.databox_id,
             base_id=collection.base_id,
             uuid=own_uuid,
@@ -228,16 +233,16 @@ class PhraseanetState:
             size=download.size,
             sha256=download.sha256,
         )
-        self._records.append(record)
+        self._records[record.record_id] = record
+        self._files.update(_marks(record))
         return record
 
     def append_to_story(self, story_id: int, record: Record) -> None:
         """Make a record a child of a story (§4.6, step 8). Raises `WorkerDied`; the record stays where it is."""
         user = self.submitter(record.form_data)
-        same = [story for story in self._stories if (story.databox_id, story.story_id) == (record.databox_id, story_id)]
-        if not same:
+        story = self._stories.get((record.databox_id, story_id))
+        if story is None:
             raise WorkerDied(f"databox {record.databox_id} has no story {story_id}")
-        (story,) = same
         if user is None or story.base_id not in user.may_modify:
             who = user.email if user else "nobody"
             raise WorkerDied(f"{who} may not add to story {story_id} of collection {story.base_id}")
@@ -260,13 +265,22 @@ class PhraseanetState:
 
     def _kept_back(self, collection: Collection, download: Download) -> tuple[Literal["sha256", "uuid"], ...]:
         """Which of the two default checkers find the file in the same databox."""
-        there = [record for record in self._records if record.databox_id == collection.databox_id]
         reasons: list[Literal["sha256", "uuid"]] = []
-        if any(record.sha256 == download.sha256 for record in there):
+        if (collection.databox_id, download.sha256) in self._files:
             reasons.append("sha256")
-        if download.uuid is not None and any(record.uuid == download.uuid for record in there):
+        if download.uuid is not None and (collection.databox_id, download.uuid) in self._files:
             reasons.append("uuid")
         return tuple(reasons)
 
-    def _next_record_id(self) -> int:
-        return len(self._records) + len(self._stories) + 1
+    def forget_finished(self, before: datetime) -> None:
+        """Forget the commits all of whose work ended well before that moment: their rows, records and quarantine."""
+        gone = self.jobs.forget_finished(before)
+        for record in [record for record in self._records.values() if record.commit_id in gone]:
+            del self._records[record.record_id]
+            self._files.difference_update(_marks(record))
+        self._quarantine = [kept for kept in self._quarantine if kept.commit_id not in gone]
+
+
+def _marks(record: Record) -> tuple[tuple[int, str], tuple[int, str]]:
+    """What border control knows a record by: no other record of its databox has one of them."""
+    return (record.databox_id, record.sha256), (record.databox_id, record.uuid)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from phrasim.edge.outbound import ANSWER_BYTES_MAX, FILE_ASKED_FOR
 from phrasim.phraseanet.deployed.state import Download
 
 HEAD_BYTES = 65_536
@@ -42,21 +43,25 @@ class Uploader:
         address = _joined(base_url, f"assets/{asset_id}/ack")
         await self._exchange("POST", address, {"authorization": _asset(token)}, {"acknowledged": True})
 
-    async def download(self, url: Any) -> Download:
+    async def download(self, url: Any, told: Any) -> Download:
         """`GET` the signed address of a file, which bears its own right: no header is sent (§4.6, step 3).
 
-        The file is hashed as it comes, and not kept. Any status but 200 has failed.
+        The file is hashed as it comes, and not kept. Any status but 200 has failed. So has a file that is longer than
+        its metadata have `told`, since it might have no end (assumed: a shorter one is not looked at).
         """
         if not isinstance(url, str):
             raise RequestFailed(f"the metadata give no url, but {url!r}")
+        longest = told if isinstance(told, int) else ANSWER_BYTES_MAX
         size, digest, head = 0, hashlib.sha256(), b""
         try:
-            answer = await self._sent("GET", url, {}, None)
+            answer = await self._sent("GET", url, {}, None, {FILE_ASKED_FOR: True})
             try:
                 if answer.status_code != 200:
                     raise RequestFailed(f"{shown('GET', url)} was answered {answer.status_code}, not 200")
-                async for part in answer.aiter_raw():
+                async for part in answer.aiter_bytes():
                     size += len(part)
+                    if size > longest:
+                        raise RequestFailed(f"{shown('GET', url)} gave more than {longest} bytes")
                     digest.update(part)
                     head += part[: HEAD_BYTES - len(head)]
             finally:
@@ -89,8 +94,11 @@ class Uploader:
             raise RequestFailed(f"{shown(method, address)}: {type(error).__name__}: {error}") from error
         return answer
 
-    async def _sent(self, method: str, address: str, headers: dict[str, str], json: Any) -> httpx.Response:
-        request = self._http.build_request(method, httpx.URL(address), headers=headers, json=json)
+    async def _sent(
+        self, method: str, address: str, headers: dict[str, str], json: Any, extensions: dict[str, Any] | None = None
+    ) -> httpx.Response:
+        url = httpx.URL(address)
+        request = self._http.build_request(method, url, headers=headers, json=json, extensions=extensions)
         # Guzzle sends none, and the upload service answers JSON-LD to that (§4.4).
         request.headers.pop("accept", None)
         return await self._http.send(request, follow_redirects=True, stream=True)

@@ -6,6 +6,7 @@ import httpx
 import msgspec
 
 from phrasim.documents import secret_fields
+from phrasim.service.credentials import fits_a_header
 
 
 class TokenRefused(Exception):
@@ -50,9 +51,12 @@ class ClientToken:
         if answer.status_code != 200:
             raise TokenRefused(f"Auth answered {answer.status_code} to the token request: {_without_secrets(answer)}")
         try:
-            return msgspec.json.decode(answer.content, type=_Token).access_token
+            token = msgspec.json.decode(answer.content, type=_Token).access_token
         except (ValueError, RecursionError) as error:
             raise TokenRefused(f"Auth's answer to the token request is unusable: {error}") from error
+        if not fits_a_header(token):
+            raise TokenRefused("Auth's answer to the token request is unusable: no header can hold that token")
+        return token
 
 
 def _without_secrets(answer: httpx.Response) -> dict[str, Any] | str:

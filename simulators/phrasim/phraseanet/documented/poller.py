@@ -1,7 +1,6 @@
 """Pull mode: every interval Phraseanet asks the upload service for commits that nobody acknowledged (L4)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import msgspec
@@ -11,7 +10,7 @@ from phrasim.clock import Clock
 from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
 from phrasim.phraseanet.documented.queue import IngestQueue
 from phrasim.phraseanet.documented.state import PhraseanetState
-from phrasim.phraseanet.documented.wire import Handover, from_listing
+from phrasim.phraseanet.documented.wire import Handover, Listed, from_listing
 from phrasim.phraseanet.poll_failed import PollFailed
 
 
@@ -70,7 +69,7 @@ class Poller:
         """The commits of a listing; `PollFailed` where it is not the listing that upload.yaml describes."""
         base_url = str(self._upload.base_url).rstrip("/")
         try:
-            items = msgspec.json.decode(answer.content, type=list[dict[str, Any]])
-            return [from_listing(item, base_url) for item in items]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            items = msgspec.json.decode(answer.content, type=list[Listed])
+        except (ValueError, RecursionError) as error:
             raise PollFailed(f"the listing cannot be read: {type(error).__name__}: {error}") from error
+        return [from_listing(item, base_url) for item in items]

@@ -1,6 +1,9 @@
 """What Phraseanet knows and decides: which commits it has accepted, and the records that it made of assets."""
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from phrasim.phraseanet.documented.wire import Handover
@@ -21,9 +24,12 @@ class Record:
 
 
 class PhraseanetState:
-    """Accepted commits and records."""
+    """Accepted commits and records; `now` tells the date in UTC."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._done: deque[tuple[datetime, str | None, tuple[str, ...]]] = deque()
+        """When the work on commits was done, by what they are known, and their assets."""
         self._accepted: set[str] = set()
         self._records: dict[str, Record] = {}
 
@@ -46,6 +52,19 @@ class PhraseanetState:
         """Keep the records of a commit; a second execution of the same work replaces what the first one left."""
         for record in records:
             self._records[record.asset_id] = record
+
+    def done(self, handover: Handover) -> None:
+        """The commit is acknowledged; its work is done."""
+        self._done.append((self._now(), handover.key, handover.assets))
+
+    def forget_done(self, before: datetime) -> None:
+        """Forget the commits whose work was done before that moment, with their records."""
+        while self._done and self._done[0][0] < before:
+            _, key, assets = self._done.popleft()
+            if key is not None:
+                self._accepted.discard(key)
+            for asset_id in assets:
+                self._records.pop(asset_id, None)
 
     @property
     def records(self) -> tuple[Record, ...]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,18 @@ def from_notification(body: Mapping[str, Any]) -> Handover:
     )
 
 
-def from_listing(item: Mapping[str, Any], base_url: str) -> Handover:
-    """What an item of `GET /commits` says (L4); `base_url` is where the listing came from."""
+class Listed(TypedDict):
+    """What is read of an item of `GET /commits` (L4)."""
+
+    id: str
+    userId: str
+    token: str
+    assets: Annotated[list[str], msgspec.Meta(min_length=1)]
+    hashes: NotRequired[dict[str, str]]
+
+
+def from_listing(item: Listed, base_url: str) -> Handover:
+    """What an item of `GET /commits` says; `base_url` is where the listing came from."""
     return Handover(
         publisher=item["userId"],
         assets=tuple(item["assets"]),

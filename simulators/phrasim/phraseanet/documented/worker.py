@@ -11,6 +11,7 @@ from phrasim.broker.client import BrokerError, Incoming
 from phrasim.clock import Clock
 from phrasim.documents import Messages
 from phrasim.edge.context import handled
+from phrasim.edge.outbound import FILE_ASKED_FOR
 from phrasim.phraseanet.documented.credentials import ClientToken, TokenRefused
 from phrasim.phraseanet.documented.queue import MAIN, IngestQueue
 from phrasim.phraseanet.documented.state import PhraseanetState, Record
@@ -54,6 +55,8 @@ class Worker:
         self._executions_max = executions_max
         self._clock = clock
         self._note = note
+        self._form_data: tuple[bytes, dict[str, Any]] = b"{}", {}
+        """The form data of the last record, as JSON and as they are."""
 
     async def run(self) -> None:
         """Work until it is stopped. Where the broker or the queue is gone it declares all anew, and goes on.
@@ -116,6 +119,7 @@ class Worker:
             f"{base_url}/commits/{handover.commit_id}/ack", headers=headers, json={"acknowledged": True}
         )
         _expect(answer, 200, "acknowledging the commit")
+        self._state.done(handover)
 
     def _read(self, incoming: Incoming) -> Handover:
         try:
@@ -137,7 +141,9 @@ class Worker:
         answer = await self._upload.get(f"{base_url}/assets/{asset_id}", headers=headers)
         _expect(answer, 200, f"reading the metadata of asset {asset_id}")
         metadata = _json_object(answer)
-        size, sha256 = await self._download(f"{base_url}/assets/{asset_id}/download", headers, asset_id)
+        size, sha256 = await self._download(
+            f"{base_url}/assets/{asset_id}/download", headers, asset_id, metadata["size"]
+        )
         if size != metadata["size"]:
             raise WorkFailed(f"downloading asset {asset_id}: {size} bytes came, its metadata says {metadata['size']}")
         return Record(
@@ -146,21 +152,34 @@ class Worker:
             publisher=handover.publisher,
             original_name=metadata["originalName"],
             mime_type=metadata["mimeType"],
-            form_data=metadata["formData"] or {},
+            form_data=self._kept_once(metadata["formData"] or {}),
             size=size,
             sha256=sha256,
         )
 
-    async def _download(self, url: str, headers: dict[str, str], asset_id: str) -> tuple[int, str]:
-        """Size and SHA-256 of the file, which is hashed as it comes and not kept."""
+    def _kept_once(self, form_data: dict[str, Any]) -> dict[str, Any]:
+        """The form data, or those of the last record where they are the same: all assets of a commit have its own."""
+        written = msgspec.json.encode(form_data)
+        if written != self._form_data[0]:
+            self._form_data = written, form_data
+        return self._form_data[1]
+
+    async def _download(self, url: str, headers: dict[str, str], asset_id: str, told: Any) -> tuple[int, str]:
+        """Size and SHA-256 of the file, which is hashed as it comes and not kept.
+
+        It is left where it is longer than its metadata have `told`: it might have no end.
+        """
         size, digest = 0, hashlib.sha256()
-        async with self._upload.stream("GET", url, headers=headers) as answer:
+        extensions = {FILE_ASKED_FOR: True}
+        async with self._upload.stream("GET", url, headers=headers, extensions=extensions) as answer:
             if answer.status_code != 200:
                 await answer.aread()
             _expect(answer, 200, f"downloading asset {asset_id}")
-            async for part in answer.aiter_raw():
+            async for part in answer.aiter_bytes():
                 size += len(part)
                 digest.update(part)
+                if size > told:
+                    break
         return size, digest.hexdigest()
 
 
@@ -179,4 +198,6 @@ def _json_object(answer: httpx.Response) -> dict[str, Any]:
     missing = [name for name in ("size", "originalName", "mimeType", "formData") if name not in metadata]
     if missing:
         raise WorkFailed(f"reading {answer.url.path}: the answer lacks {', '.join(missing)}")
+    if not isinstance(metadata["size"], int):
+        raise WorkFailed(f"reading {answer.url.path}: the size is {metadata['size']!r}, and no number of bytes")
     return metadata

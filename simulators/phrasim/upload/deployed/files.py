@@ -14,7 +14,7 @@ def file_answer(storage: Storage, asset: Asset) -> FileAnswer:
         "content-length": str(asset.file.size),
         "content-disposition": content_disposition(asset.original_name),
     }
-    return FileAnswer(storage, asset.file, headers, no_such_file())
+    return FileAnswer(storage, asset.file, headers, no_such_file)
 
 
 def no_such_file() -> Response:

@@ -28,7 +28,7 @@ class Notifier:
         self._note = note
 
     async def notify(self, commit: Commit) -> None:
-        """Send the notification until a status below 400 answers it, or set it aside, which is noted (H17).
+        """Send the notification until a 2xx answers it, or set it aside, which is noted (H17).
 
         A target that is not notified (A21) is passed over. A commit without assets fails before it is sent (H16).
         """
@@ -52,7 +52,8 @@ class Notifier:
             taken = await self._http.post(str(target.url), headers=headers, json=body, timeout=NOTIFY_TIMEOUT)
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}"
-        return None if taken.status_code < 400 else f"the target answered {taken.status_code}"
+        # A redirect, which is not followed, has told nobody (assumed: §2.6 speaks of 4xx and 5xx alone).
+        return None if taken.is_success else f"the target answered {taken.status_code}"
 
 
 def notification(commit: Commit, base_url: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import random
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -109,6 +110,10 @@ class UploadState:
         self._targets = {target.id: target for target in targets}
         self._assets: dict[str, Asset] = {}
         self._commits: dict[str, Commit] = {}
+        self._open: dict[str, Commit] = {}
+        """The commits that are not acknowledged."""
+        self._done: deque[tuple[datetime, Commit]] = deque()
+        """Those that are, and when they were."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -180,7 +185,7 @@ class UploadState:
                 del asset.commit.assets[asset.id]
             asset.commit = commit
             commit.assets[asset.id] = asset
-        self._commits[commit.id] = commit
+        self._commits[commit.id] = self._open[commit.id] = commit
         return commit
 
     def acknowledge(self, commit: Commit) -> bool:
@@ -188,6 +193,7 @@ class UploadState:
         if commit.acknowledged:
             return False
         commit.acknowledged, commit.acknowledged_at = True, self._now()
+        self._done.append((commit.acknowledged_at, self._open.pop(commit.id)))
         for asset in commit.assets.values():
             asset.acknowledged = True
         return True
@@ -206,21 +212,22 @@ class UploadState:
 
     def listed(self, *, acknowledged: bool | None = None, target_id: str | None = None) -> list[Commit]:
         """The commits that a listing has: those not acknowledged first, then oldest first (§2.5); None filters not."""
+        among = self._open if acknowledged is False else self._commits
         found = [
             commit
-            for commit in self._commits.values()
+            for commit in among.values()
             if acknowledged in (None, commit.acknowledged) and target_id in (None, commit.target.id)
         ]
         return sorted(found, key=lambda commit: (commit.acknowledged, commit.created_at))
 
     def remove_acknowledged(self, before: datetime) -> list[StoredFile]:
         """Forget the commits acknowledged before that moment, with their assets; the files that are to go (§2.7)."""
-        gone = [
-            commit for commit in self._commits.values() if commit.acknowledged_at and commit.acknowledged_at < before
-        ]
-        for commit in gone:
+        gone: list[Asset] = []
+        while self._done and self._done[0][0] < before:
+            _, commit = self._done.popleft()
             del self._commits[commit.id]
-        return self._forget([asset for commit in gone for asset in commit.assets.values()])
+            gone.extend(commit.assets.values())
+        return self._forget(gone)
 
     def remove_older(self, than: datetime) -> list[StoredFile]:
         """Forget every asset uploaded before that moment, handed over or not; the files that are to go (§2.7, H19)."""

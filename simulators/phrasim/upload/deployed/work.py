@@ -63,6 +63,10 @@ class Work:
         """Remove every asset that is older, handed over or not: the command that operators run daily (§2.7, H19)."""
         self._delete(self._state.remove_older(self._now() - timedelta(days=days)))
 
+    def forget(self, before: datetime) -> None:
+        """Forget the commits acknowledged before that moment, with their assets and files."""
+        self._delete(self._state.remove_acknowledged(before))
+
     async def _commit(self, request: CommitRequest) -> None:
         commit = self._state.commit(request)
         self._spawn(self._notifier.notify(commit), f"notification of {commit.id}")

@@ -26,6 +26,12 @@ class Identity:
         """Who calls, by one of `schemes`.
 
         Raises `Refusal`: 401 for nobody and for a Bearer that Auth does not know, 503 without Auth.
+        """
+        presented = self.presented(authorization, schemes)
+        return await self._asked(presented, schemes) if isinstance(presented, Bearer) else presented
+
+    def presented(self, authorization: str | None, schemes: Sequence[str]) -> Principal | Bearer:
+        """Who calls, or the Bearer about which Auth has to be asked. Raises `Refusal` 401 for nobody.
 
         Any non-empty AssetToken is a principal: whether it opens anything is decided per commit (§2.4).
         """
@@ -34,7 +40,7 @@ class Identity:
             raise unauthorized("credentials are needed: Authorization: Bearer <token>, or AssetToken <token>", schemes)
         if isinstance(presented, AssetToken):
             return presented
-        return self._remembered(presented.token) or await self._asked(presented, schemes)
+        return self._remembered(presented.token) or presented
 
     def _remembered(self, token: str) -> Principal | None:
         principal, until_ns = self._known.get(token, (None, 0))

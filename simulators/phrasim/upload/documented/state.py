@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -62,6 +62,10 @@ class UploadState:
         self._now = now
         self._assets: dict[str, Asset] = {}
         self._commits: dict[str, Commit] = {}
+        self._open: dict[str, Commit] = {}
+        """The commits that nobody acknowledged yet."""
+        self._done: deque[tuple[datetime, Commit]] = deque()
+        """The commits that are acknowledged, and when they were."""
 
     def new_id(self) -> str:
         """A fresh UUID."""
@@ -98,7 +102,7 @@ class UploadState:
         )
         for asset in commit.assets:
             asset.commit = commit
-        self._commits[commit.id] = commit
+        self._commits[commit.id] = self._open[commit.id] = commit
         return commit
 
     def asset(self, asset_id: str) -> Asset | None:
@@ -121,10 +125,23 @@ class UploadState:
 
     def unacknowledged(self) -> list[Commit]:
         """The commits that nobody acknowledged yet, oldest first (A12)."""
-        return [commit for commit in self._commits.values() if not commit.acknowledged]
+        return list(self._open.values())
 
     def acknowledge(self, commit: Commit) -> bool:
         """The consumer has the commit; whether that is new. Doing so again changes nothing (A16)."""
-        new = not commit.acknowledged
+        new = self._open.pop(commit.id, None) is not None
         commit.acknowledged = True
+        if new:
+            self._done.append((self._now(), commit))
         return new
+
+    def forget(self, before: datetime) -> list[StoredFile]:
+        """Forget the commits that were acknowledged before that moment, with their assets; the files that are to go."""
+        gone: list[StoredFile] = []
+        while self._done and self._done[0][0] < before:
+            _, commit = self._done.popleft()
+            del self._commits[commit.id]
+            for asset in commit.assets:
+                del self._assets[asset.id]
+                gone.append(asset.file)
+        return gone

@@ -1,0 +1,172 @@
+"""Looks on at simulated services through their control port: who was notified, downloaded, acknowledged, and when.
+
+What a real Phraseanet, or the simulated one, does at the simulated upload service stands in the journal of that
+landscape. Its times are of another clock; the smallest lead with which an event was ever heard of sets it.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+import msgspec
+from geventhttpclient import HTTPClient
+
+from hand_off.run import Run
+from phrasim.load.landscape import Landscape
+
+OPERATIONS: Mapping[str, str] = {
+    "documented": "enqueueAssets,listCommits,downloadAsset,acknowledgeCommit",
+    "deployed": "enqueueAssets,listCommits,downloadFile,acknowledgeAsset",
+}
+"""By profile the operations whose messages are looked at."""
+SAMPLE_SECONDS = 1.0
+RETAINED_SHARE = 0.3
+"""How often records are read, as a share of the time after which they are forgotten."""
+
+
+class Witness:
+    """Looks on at one landscape until it is told to end."""
+
+    def __init__(self, run: Run, landscape: Landscape) -> None:
+        assert landscape.control is not None
+        self._run = run
+        self._url = landscape.control.url
+        self._lead = float("inf")
+        self._messages: dict[str, dict[str, Any]] = {}
+        self._commits: set[str] = set()
+        self._recorded: set[str] = set()
+        try:
+            state = self._asked("/_phrasim/state")
+        except OSError as error:
+            raise ValueError(f"the control port at {self._url} cannot be reached: {error.strerror or error}") from error
+        # What arrives at a real Phraseanet stands in no journal: there an answer counts when it is sent.
+        self._counts = "received" if state["participants"]["phraseanet"]["role"] == "played" else "sent"
+        after = state["events"]["next"] - 1
+        path = f"/_phrasim/journal?follow=true&after={after}&operation={OPERATIONS[run.profile]}"
+        self._greenlets = [gevent.spawn(self._follow, path), gevent.spawn(self._sample)]
+        if run.settings.retain:
+            self._greenlets.append(gevent.spawn(self._keep_reading_records, run.settings.retain * RETAINED_SHARE))
+
+    def end(self) -> None:
+        """Look no more; what Phraseanet has recorded is read a last time."""
+        gevent.killall(self._greenlets)
+        self._read_records()
+
+    # The journal.
+
+    def _follow(self, path: str) -> None:
+        try:
+            for line in self._lines(path):
+                self._heard(msgspec.json.decode(line))
+            why = "it was read too slowly, or the landscape ended"
+        except (OSError, ValueError, HTTPException) as error:
+            why = str(error)
+        self._run.blind.append(f"the journal at {self._url} was not read to its end: {why}")
+
+    def _lines(self, path: str) -> Iterator[bytes]:
+        """The lines of an answer that stays open, without the first, which is the header."""
+        answer = self._client(network_timeout=None).get(path)
+        if answer.status_code != 200:
+            raise ValueError(f"the status is {answer.status_code}")
+        answer.readline(b"\n")
+        while line := answer.readline(b"\n"):
+            yield bytes(line)
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        at = event["at"] / 1e9
+        self._lead = min(self._lead, time.time() - at)
+        kind, message = event["event"], event["message"]
+        if isinstance(message, dict):
+            self._messages[message["id"]] = message
+        name = message["id"] if isinstance(message, dict) else message
+        told = self._messages.get(name)
+        if told is None:
+            return
+        if told["kind"] == "request":
+            if kind == "received":
+                self._asked_for(told, at + self._lead)
+            elif kind == "lost":
+                del self._messages[name]
+            return  # It is needed until its answer.
+        if kind == "sent" and self._counts == "received":
+            return
+        request = self._messages.pop(told["replyTo"], None)
+        del self._messages[name]
+        if kind == self._counts and told["status"] == 200 and request is not None:
+            self._answered(request, told, at + self._lead)
+
+    def _asked_for(self, request: Mapping[str, Any], at: float) -> None:
+        # What a Notifier sends it has seen itself.
+        if request["operationId"] == "enqueueAssets" and request["sender"] == "upload":
+            told = request["body"].get("json") or {}
+            self._notified(told.get("commit_id"), told.get("assets", []), at)
+
+    def _notified(self, commit: str | None, assets: list[str], at: float) -> None:
+        if commit is not None:
+            self._commits.add(commit)
+        self._run.see("notified", dict.fromkeys(assets), commit, at)
+
+    def _answered(self, request: Mapping[str, Any], answer: Mapping[str, Any], at: float) -> None:
+        """200 arrived at who asked."""
+        words = request["target"].partition("?")[0].split("/")
+        match request["operationId"]:
+            case "listCommits":
+                for commit in self._run.protocol.listed(answer["body"].get("json")):
+                    if commit["id"] not in self._commits:
+                        self._notified(commit["id"], commit["assets"], at)
+            case "downloadAsset" | "downloadFile":
+                self._run.see("downloaded", {words[2]: None}, None, at)
+                self._run.downloaded_bytes += answer["body"]["length"]
+            case "acknowledgeAsset":
+                self._run.see("acknowledged", {words[2]: None}, None, at)
+            case "acknowledgeCommit":
+                self._run.see("acknowledged", {}, words[2], at)
+
+    # What is read every now and then.
+
+    def _sample(self) -> None:
+        """The depths of the queues."""
+        while True:
+            try:
+                queues = self._asked("/_phrasim/queues")
+            except (OSError, ValueError):
+                pass  # The journal's end tells of it.
+            else:
+                depths = {one["name"]: one["ready"] + one["unacknowledged"] for one in queues}
+                self._run.queues.append((time.time() - self._run.began, depths))
+            gevent.sleep(SAMPLE_SECONDS)
+
+    def _keep_reading_records(self, seconds: float) -> None:
+        while True:
+            gevent.sleep(seconds)
+            self._read_records()
+
+    def _read_records(self) -> None:
+        """What Phraseanet has, by the digest of what it downloaded."""
+        try:
+            records = self._asked("/_phrasim/state")["records"]
+        except (OSError, ValueError) as error:
+            self._run.blind.append(f"the records at {self._url} could not be read: {error}")
+            return
+        known, self._recorded = self._recorded, {record["assetId"] for record in records}
+        for record in records:
+            if record["assetId"] not in known:
+                self._run.see("recorded", {record["assetId"]: record["sha256"]}, record["commitId"])
+
+    def _asked(self, path: str) -> Any:
+        client = self._client(network_timeout=30)
+        try:
+            answer = client.get(path)
+            if answer.status_code != 200:
+                raise ValueError(f"{path}: the status is {answer.status_code}")
+            return msgspec.json.decode(answer.read())
+        finally:
+            client.close()
+
+    def _client(self, network_timeout: float | None) -> HTTPClient:
+        address = urlsplit(self._url)
+        assert address.hostname is not None
+        return HTTPClient(address.hostname, address.port, network_timeout=network_timeout, connection_timeout=10)

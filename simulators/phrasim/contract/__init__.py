@@ -1,0 +1,1 @@
+"""Holds a participant, simulated or real, to the specification; `verify` and `contracts/` use it."""
