@@ -1,5 +1,6 @@
 """`phrasim verify`: hold a participant, simulated or real, to the contract."""
 
+import gc
 import os
 import re
 import shlex
@@ -120,6 +121,7 @@ def verify(
         credential=credential or (),
     )
     extent = Extent(fills_time=not fixed, is_real=url is not None, notifies=mode == "push")
+    gc.enable()  # what the suites leave behind would else be taken apart at the end, when no time is left for it
     verification = _verified(participant, url, profile or "documented", asked, extent, given)
     _report(verification, junit, har)
     raise typer.Exit(verification.exit_code)

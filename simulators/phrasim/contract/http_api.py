@@ -128,9 +128,9 @@ class ApiJudge:
         if "stateful" in phases:
             # First, while nobody has made commits of nothing, from which no link leads on.
             rounds = conversations if seconds is None else CONVERSATIONS_MAX
-            self._converse(self._schema({"stateful"}, operations, examples, None), rounds, until)
-        made_up = None if seconds is None else round(self.inquiry.until - self.inquiry.clock())
-        stream = from_schema(self._schema({*phases} - {"stateful"}, operations, examples, made_up)).execute()
+            self._converse(self._schema({"stateful"}, operations, examples), rounds, until)
+        schema = self._schema({*phases} - {"stateful"}, operations, examples, fills_time=seconds is not None)
+        stream = from_schema(schema).execute()
         for event in stream:
             self._note(event)
             if self.inquiry.ended:
@@ -282,9 +282,12 @@ class ApiJudge:
                     self.find(check.name, case, failure, responses.get(case_id))
 
     def _schema(
-        self, phases: AbstractSet[ApiPhase], operations: Sequence[str], examples: int, seconds: int | None
+        self, phases: AbstractSet[ApiPhase], operations: Sequence[str], examples: int, *, fills_time: bool = False
     ) -> BaseSchema:
-        """The API, or only those operations, as schemathesis knows it: with credentials and exclusions."""
+        """The API, or only those operations, as schemathesis knows it: with credentials and exclusions.
+
+        With `fills_time` it goes on making up requests from now until the time of the inquiry is over.
+        """
         conversations = {
             "enabled": "stateful" in phases,
             "generation": {"mode": "positive"},
@@ -301,7 +304,7 @@ class ApiJudge:
                 "continue-on-failure": True,
                 "generation": {
                     "max-examples": examples,
-                    "deterministic": seconds is None,
+                    "deterministic": not fills_time,
                     "database": "none",
                     "no-shrink": True,
                 },
@@ -310,13 +313,14 @@ class ApiJudge:
                 # It would take words from the modules that happen to be loaded, and so make other requests each time.
                 "analysis": {"constants": {"enabled": False}},
             }
-            | ({} if seconds is None else {"max-time": max(1, seconds)})
         )
         schema = schemathesis.openapi.from_path(self._document, config=config)
         if self.subject.wire == "in-process":
             schema.app = bridge(self.subject)
         schema.auth(refresh_interval=None)(self._provider())
         self._hook(schema)
+        if fills_time:  # set last, since what is above takes some of it; in whole seconds, which do not reach too far
+            config.max_time = max(1, int(self.inquiry.until - self.inquiry.clock()))
         return schema.include(operation_id=list(operations)) if operations else schema
 
     def _methods(self) -> dict[str, Any]:
