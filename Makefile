@@ -4,6 +4,7 @@ BIN := .venv/bin
 ASYNCAPI_SPECS := 6.11.1
 AMQPLIB := 2.3.1
 HAR_SCHEMA := 2.0.0
+AXE_CORE := 4.14.1
 # A worker that dies ends the run: one put in its place may wait for ever.
 PYTEST := pytest -q --dist loadfile --max-worker-restart 0
 # The tests start hundreds of processes, which would all compile what they import.
@@ -78,12 +79,12 @@ clean:
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.installed
 
-# Packages of Node for tests: the schemas of AsyncAPI documents and of HAR files, and an AMQP client. Without npm the
-# tests that need them are skipped (in CI they fail).
+# Packages of Node for tests: the schemas of AsyncAPI documents and of HAR files, an AMQP client, and what finds on a page
+# what keeps people from using it. Without npm the tests that need them are skipped (in CI they fail).
 build/.node: Makefile
 	@mkdir -p build
 	@if command -v npm >/dev/null; then \
 	    npm install --silent --prefix build --no-save --no-package-lock --no-audit --no-fund \
-	        @asyncapi/specs@$(ASYNCAPI_SPECS) amqplib@$(AMQPLIB) har-schema@$(HAR_SCHEMA) && touch $@ \
-	    || echo "npm cannot bring @asyncapi/specs, amqplib and har-schema: the tests that need them are skipped"; \
-	else echo "npm is not there: the tests that need @asyncapi/specs, amqplib and har-schema are skipped"; fi
+	        @asyncapi/specs@$(ASYNCAPI_SPECS) amqplib@$(AMQPLIB) har-schema@$(HAR_SCHEMA) axe-core@$(AXE_CORE) && touch $@ \
+	    || echo "npm cannot bring @asyncapi/specs, amqplib, har-schema and axe-core: the tests that need them are skipped"; \
+	else echo "npm is not there: the tests that need @asyncapi/specs, amqplib, har-schema and axe-core are skipped"; fi
