@@ -75,7 +75,7 @@ def conform(
 def _choose(found: "list[Section]", title: str | None, header: "Header", document: Path) -> "Section":
     """The section of that title, else the one that the trace's scenario names; exit 2 where it draws nothing."""
     from phrasim.cli.output import fail
-    from phrasim.cli.trace import scenario_of
+    from phrasim.scenario.document import scenario_of
 
     drawing = [one for one in found if one.arrows is not None]
     known = ", ".join(repr(one.title) for one in drawing) or "none"

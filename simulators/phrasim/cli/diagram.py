@@ -40,10 +40,11 @@ def diagram(
 ) -> None:
     """Draw a trace."""
     from phrasim.cli.output import fail, print_line
-    from phrasim.cli.trace import commit_ids, scenario_of
+    from phrasim.cli.trace import commit_ids
     from phrasim.documents import contract
     from phrasim.journal.diagram import mermaid, text
     from phrasim.journal.lines import TraceError, read_trace
+    from phrasim.scenario.document import scenario_of
 
     try:
         header, events = read_trace(trace)

@@ -1,15 +1,9 @@
 """`phrasim replay`: run a trace again and compare."""
 
-import gc
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from phrasim.journal.events import File, Header
-    from phrasim.scenario.files import RunFile
-    from phrasim.scenario.model import Scenario
 
 _HELP = """Run again what the first line of a trace says, and compare byte for byte.
 
@@ -37,73 +31,22 @@ def replay(
     ] = None,
 ) -> None:
     """Run a trace again."""
-    import msgspec
-
     from phrasim.cli.output import fail, print_line
-    from phrasim.documents import secret_fields
-    from phrasim.journal.lines import TraceError, read_trace, trace_bytes
-    from phrasim.report.divergence import divergence_lines, first_divergence
-    from phrasim.scenario.files import FileError
-    from phrasim.scenario.loader import ScenarioError, parse_scenario
-    from phrasim.scenario.runner import Play, play_in_process
+    from phrasim.cli.replaying import NotPlayedAgain, played_again
+    from phrasim.journal.lines import TraceError, read_trace
+    from phrasim.report.divergence import divergence_lines
 
     try:
         header, _ = read_trace(trace, ordered=False)
-        if header.wire != "in-process":
-            fail(f"{trace}: the trace was made on the wire {header.wire!r}; only in-process runs can be repeated")
-        scenario = parse_scenario(header.scenario, f"the scenario in {trace}")
-        files = _files(header, scenario, trace, asset or [])
-        play = Play(header.seed, files, header.given, show_tokens=header.tokens == "shown", judged=False)
-        gc.enable()
-        outcome = play_in_process(scenario, play)
-    except (TraceError, ScenarioError, FileError) as error:
+        outcome, divergence = played_again(header, trace, asset or [])
+    except (TraceError, NotPlayedAgain) as error:
         fail(str(error))
-    recorded = trace.read_bytes().splitlines(keepends=True)
-    again = trace_bytes(outcome.header, outcome.events, secret_fields()).splitlines(keepends=True)
-    # Another version of phrasim, which line 1 holds, must not hide what else may differ.
-    as_recorded = trace_bytes(msgspec.structs.replace(outcome.header, version=header.version), (), secret_fields())
-    divergence = first_divergence(recorded, [as_recorded, *again[1:]]) or first_divergence(recorded, again)
     if header.version != outcome.header.version:
         print_line("aside", f"the trace was made by phrasim {header.version}, this is {outcome.header.version}")
     if divergence is None:
-        print_line("good", f"{trace}: the same, {len(recorded)} lines")
+        print_line("good", f"{trace}: the same, {len(outcome.events) + 1} lines")
         return
     print_line("bad", f"{trace}: diverges")
     for line in divergence_lines(divergence):
         print_line("plain", line)
     raise typer.Exit(1)
-
-
-def _files(header: "Header", scenario: "Scenario", trace: Path, assets: list[Path]) -> "tuple[RunFile, ...]":
-    """The files of the recorded run: the user's again, or the scenario's where they are the same as then."""
-    from phrasim.documents import scenarios_folder
-    from phrasim.scenario.files import FileError, recorded_files, user_files
-
-    if header.given:
-        files = user_files(assets)
-    else:
-        if assets:
-            raise FileError(f"{trace}: the run was made with the scenario's own files; it takes no --asset")
-        folders = list(dict.fromkeys((trace.parent, Path(), scenarios_folder())))
-        try:
-            files = recorded_files(scenario.given.files, folders, header.seed, header.files)
-        except FileError as error:
-            raise FileError(f"{trace}: {error}") from error
-    _compare(header.files, tuple(file.recorded for file in files), trace)
-    return files
-
-
-def _compare(recorded: "tuple[File, ...]", found: "tuple[File, ...]", trace: Path) -> None:
-    """Raise `FileError` where the files are not those of the recorded run, in their order."""
-    from phrasim.scenario.files import FileError
-
-    wanted = ", ".join(f"{file.name!r} ({file.size} bytes)" for file in recorded) or "none"
-    if [file.name for file in recorded] != [file.name for file in found]:
-        given = ", ".join(repr(file.name) for file in found) or "none"
-        raise FileError(f"{trace}: the run was made with the files {wanted}, in this order; found {given}")
-    for file, other in zip(recorded, found, strict=True):
-        if file != other:
-            raise FileError(
-                f"{trace}: the file {file.name!r} differs: recorded {file.size} bytes, SHA-256 {file.sha256[:12]}…, "
-                f"found {other.size} bytes, SHA-256 {other.sha256[:12]}…"
-            )

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +27,7 @@ Examples:
   phrasim run scenarios/push.yaml
   phrasim run pull --asset photo.jpg --asset notes.pdf --trace pull.jsonl
   phrasim run scenarios/ --trace traces/ --junit report.xml
+  phrasim run push --html push.html
   phrasim run scenarios/ --wire loopback
   phrasim run push --profile deployed
   phrasim run push --upload https://upload.example --auth-port 8083 --phraseanet-port 8082 --seed-data users.yaml
@@ -38,6 +39,13 @@ neither held nor broken. The options from --ca on have a meaning on that wire on
 
 Exit code: 0 every expectation held, 1 one did not, 2 a scenario or the call is wrong, 130 interrupted.
 """
+
+
+_OPTIONS = {"trace": "--trace", "page": "--html"}
+"""By what is written of each scenario, the option that asks for it."""
+
+Targets = Mapping[str, Mapping[str, Path]]
+"""Where what is written goes: by what it is, trace or page, and by the scenario's file."""
 
 
 def register(app: typer.Typer) -> None:
@@ -56,6 +64,10 @@ def run(
     trace: Annotated[
         Path | None,
         typer.Option("--trace", metavar="FILE", help="Write the trace here; a folder for several scenarios."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page of the run here; a folder for several scenarios."),
     ] = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML.")
@@ -122,12 +134,15 @@ def run(
     several = len(loaded) > 1 or any(path.is_dir() for path in scenarios)
     if junit is not None:
         check_target("the JUnit file", junit)
-    traces = _trace_paths(loaded, trace, several=several)
-    _check_apart(plays, list(traces.values()), junit)
+    targets = {
+        "trace": _target_paths(loaded, "trace", trace, ".jsonl", several=several),
+        "page": _target_paths(loaded, "page", html, ".html", several=several),
+    }
+    _check_apart(plays, targets, junit)
     plays = playable(plays, chosen, participants, several=several)
     player = player_on(chosen, participants, plays)
     gc.enable()
-    outcomes = _play_several(plays, player, traces) if several else [_play_one(*plays[0], player, traces)]
+    outcomes = _play_several(plays, player, targets) if several else [_play_one(*plays[0], player, targets)]
     if junit is not None:
         from phrasim.report.junit import junit_xml
 
@@ -184,43 +199,44 @@ def _load(paths: Sequence[Path], profile: str | None) -> "list[Scenario]":
     return chosen
 
 
-def _trace_paths(loaded: "Sequence[Scenario]", trace: Path | None, *, several: bool) -> dict[str, Path]:
-    """Where the trace of each scenario goes, by the scenario's file."""
+def _target_paths(
+    loaded: "Sequence[Scenario]", what: str, target: Path | None, suffix: str, *, several: bool
+) -> dict[str, Path]:
+    """Where what is written of each scenario goes, its trace or its page, by the scenario's file."""
     from phrasim.cli.output import check_target, fail
 
-    if trace is None:
+    if target is None:
         return {}
     if not several:
-        if trace.is_dir():
-            return {loaded[0].file: trace / f"{loaded[0].name}.jsonl"}
-        check_target("the trace", trace)
-        return {loaded[0].file: trace}
-    if not trace.is_dir() and (trace.exists() or trace.suffix):
-        fail(f"--trace {str(trace)!r} is a file; for several scenarios it takes a folder, for a file each")
+        if target.is_dir():
+            return {loaded[0].file: target / f"{loaded[0].name}{suffix}"}
+        check_target(f"the {what}", target)
+        return {loaded[0].file: target}
+    if not target.is_dir() and (target.exists() or target.suffix):
+        option = _OPTIONS[what]
+        fail(f"{option} {str(target)!r} is a file; for several scenarios it takes a folder, for a file each")
     names = [scenario.name for scenario in loaded]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        fail(f"two scenarios are named {repeated[0]!r}, so their traces would have one name")
+        fail(f"two scenarios are named {repeated[0]!r}, so their {what}s would have one name")
     try:
-        trace.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        fail(f"making the folder {str(trace)!r} for the traces: {error.strerror}")
-    return {scenario.file: trace / f"{scenario.name}.jsonl" for scenario in loaded}
+        fail(f"making the folder {str(target)!r} for the {what}s: {error.strerror}")
+    return {scenario.file: target / f"{scenario.name}{suffix}" for scenario in loaded}
 
 
-def _play_one(scenario: "Scenario", play: "Play", player: "Player", traces: dict[str, Path]) -> "Outcome":
+def _play_one(scenario: "Scenario", play: "Play", player: "Player", targets: Targets) -> "Outcome":
     """Play a scenario and print it as it goes."""
     from phrasim.cli.output import print_line
     from phrasim.report.terminal import RunReport
 
     outcome = player(scenario, play, RunReport(print_line))
-    _write_trace(outcome, traces)
+    _write(outcome, targets)
     return outcome
 
 
-def _play_several(
-    plays: "Sequence[tuple[Scenario, Play]]", player: "Player", traces: dict[str, Path]
-) -> "list[Outcome]":
+def _play_several(plays: "Sequence[tuple[Scenario, Play]]", player: "Player", targets: Targets) -> "list[Outcome]":
     """Play scenarios one after the other: a line each, what it leaves unproved, and why where one is broken."""
     from phrasim.cli.output import print_line, progress
     from phrasim.report.terminal import outcome_line, unproved_lines, verdict_lines
@@ -230,7 +246,7 @@ def _play_several(
         for scenario, play in plays:
             bar.at(len(outcomes), scenario.name)
             outcome = player(scenario, play, lambda _: None)
-            _write_trace(outcome, traces)
+            _write(outcome, targets)
             outcomes.append(outcome)
             print_line(*outcome_line(outcome))
             for text in unproved_lines(outcome):
@@ -244,7 +260,7 @@ def _play_several(
     return outcomes
 
 
-def _check_apart(plays: "Sequence[tuple[Scenario, Play]]", traces: list[Path], junit: Path | None) -> None:
+def _check_apart(plays: "Sequence[tuple[Scenario, Play]]", written: Targets, junit: Path | None) -> None:
     """Exit 2 where what is to be written would take the place of what the run reads, or of what else it writes."""
     from phrasim.cli.output import fail
 
@@ -252,7 +268,8 @@ def _check_apart(plays: "Sequence[tuple[Scenario, Play]]", traces: list[Path], j
     for _, play in plays:
         taken += [("a file of this run", file.path) for file in play.files or () if file.path is not None]
     places = {os.path.realpath(path): (what, path) for what, path in taken}
-    targets = [("the trace", path) for path in traces] + ([] if junit is None else [("the JUnit file", junit)])
+    targets = [(f"the {what}", path) for what, paths in written.items() for path in paths.values()]
+    targets += [] if junit is None else [("the JUnit file", junit)]
     for what, path in targets:
         place = os.path.realpath(path)
         if place in places:
@@ -261,10 +278,17 @@ def _check_apart(plays: "Sequence[tuple[Scenario, Play]]", traces: list[Path], j
         places[place] = (what, path)
 
 
-def _write_trace(outcome: "Outcome", traces: dict[str, Path]) -> None:
+def _write(outcome: "Outcome", targets: Targets) -> None:
+    """Write the trace and the page of a run, as far as they are asked for."""
     from phrasim.cli.output import write_file
     from phrasim.documents import secret_fields
     from phrasim.journal.lines import trace_bytes
 
-    if outcome.scenario.file in traces:
-        write_file(traces[outcome.scenario.file], trace_bytes(outcome.header, outcome.events, secret_fields()))
+    file = outcome.scenario.file
+    if file in targets["trace"]:
+        write_file(targets["trace"][file], trace_bytes(outcome.header, outcome.events, secret_fields()))
+    if file in targets["page"]:
+        from phrasim.report.html.run_page import run_page
+        from phrasim.report.html.runs import run_of_outcome
+
+        write_file(targets["page"][file], run_page(run_of_outcome(outcome)))

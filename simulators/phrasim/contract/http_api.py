@@ -129,6 +129,8 @@ class ApiJudge:
             # First, while nobody has made commits of nothing, from which no link leads on.
             rounds = conversations if seconds is None else CONVERSATIONS_MAX
             self._converse(self._schema({"stateful"}, operations, examples), rounds, until)
+        if self.inquiry.over:  # to get ready takes a second, and longer on a busy machine
+            return
         schema = self._schema({*phases} - {"stateful"}, operations, examples, fills_time=seconds is not None)
         stream = from_schema(schema).execute()
         for event in stream:

@@ -74,9 +74,7 @@ class Sighting:
     @property
     def delivered_again(self) -> bool:
         """Whether this is a delivery of what was delivered before, or dead-lettered: the header `x-death` says so."""
-        if not isinstance(self.message, Delivery):
-            return False
-        return self.message.redelivered or "x-death" in (self.message.properties.get("headers") or {})
+        return isinstance(self.message, Delivery) and is_repeated(self.message)
 
     def ends(self) -> tuple[Participant, Participant]:
         """Sender and receiver."""
@@ -132,6 +130,11 @@ class Trace:
             before = message.reply_to if isinstance(message, Response) else message.cause
             current = self.by_id.get(before) if before else None
         return None
+
+
+def is_repeated(delivery: Delivery) -> bool:
+    """Whether the broker has delivered the message before, or dead-lettered it, as the header `x-death` says."""
+    return delivery.redelivered or "x-death" in (delivery.properties.get("headers") or {})
 
 
 def wire_text(sighting: Sighting) -> str:

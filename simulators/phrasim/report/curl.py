@@ -6,12 +6,17 @@ the like, and the boundary of a form with files.
 
 import re
 import shlex
+from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from phrasim.contract.finding import HttpExchange
+from phrasim.journal.events import Body, Request
 from phrasim.report.concealment import Concealment, Marked, Part, told_length
 from phrasim.report.form_parts import FormPart, form_parts
+from phrasim.report.secret_places import first
 
 WRITTEN_BYTES_MAX = 8192
 """Bytes of a body that are written into the command; a longer one is taken from a file, which a remark describes."""
@@ -63,16 +68,49 @@ class _Sent:
     is_form: bool = False
 
 
-def curl_command(exchange: HttpExchange, concealment: Concealment | None = None) -> str:
+def journal_curl(request: Request, base_url: str) -> str:
+    """A command that sends a request of a journal again, to the service at `base_url`.
+
+    A body that the journal did not keep is taken from a file, which a remark describes.
+    """
+    body = request.body
+    exchange = HttpExchange(
+        sender=request.sender,
+        receiver=request.receiver,
+        operation_id=request.operation_id,
+        method=request.method,
+        url=base_url + request.target,
+        request_headers=request.headers,
+        request_body=content_of(body),
+        status=None,
+        response_headers=(),
+        response_body=b"",
+        began_at=0.0,
+        seconds=0.0,
+    )
+    return curl_command(exchange, unkept=body if body.sha256 is not None else None)
+
+
+def content_of(body: Body) -> bytes:
+    """The bytes of a body; none where the journal did not keep them. JSON is written anew, in the same order."""
+    if body.json is not msgspec.UNSET:
+        return msgspec.json.encode(body.json)
+    if isinstance(body.base64, str):
+        return b64decode(body.base64)
+    return body.text.encode() if isinstance(body.text, str) else b""
+
+
+def curl_command(exchange: HttpExchange, concealment: Concealment | None = None, *, unkept: Body | None = None) -> str:
     """A command that sends the request of `exchange` again, and shows the answer with its headers.
 
     `concealment` may know the secrets of other exchanges, too, that stand in this one; else it knows those of this one.
+    `unkept` is what is known of a body that `exchange` lacks.
     """
     hide = concealment or Concealment((exchange,))
     variables = _Variables()
     headers = [(name, _header(name, hide.header(name, value), variables)) for name, value in exchange.request_headers]
     url = _url(hide.url(exchange.url), variables)
-    sent = _body(exchange, hide, variables)
+    sent = _body(exchange, hide, variables) if unkept is None else _unkept(unkept, exchange)
     said = [
         word
         for (name, value), (_, written) in zip(exchange.request_headers, headers, strict=True)
@@ -132,6 +170,17 @@ def _body(exchange: HttpExchange, hide: Concealment, variables: _Variables) -> _
     if shown.text.isprintable():
         return _Sent(("--data-raw", _word(parts, variables)))
     return _Sent(("--data-binary", "@-"), _printf(parts, variables))
+
+
+def _unkept(body: Body, exchange: HttpExchange) -> _Sent:
+    """A body that nobody kept comes from a file: the one of a form, where it is one, or all of it."""
+    content_type = first(exchange.request_headers, "content-type")
+    if content_type.startswith("multipart/form-data"):
+        of_file = f"the file, SHA-256 {body.sha256}" if body.digest == "stored" else "the file"
+        remark = f"file.bin: {of_file}; the form was of {body.length} bytes"
+        return _Sent(("-F", "file=@file.bin"), remarks=(remark,), is_form=True)
+    remark = f"body.bin: {body.length} bytes, SHA-256 {body.sha256}"
+    return _Sent(("--data-binary", "@body.bin"), remarks=(remark,))
 
 
 def _form(exchange: HttpExchange, hide: Concealment, variables: _Variables) -> _Sent | None:

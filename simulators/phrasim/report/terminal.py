@@ -10,6 +10,7 @@ from typing import Literal
 from phrasim.documents import Contract, contract
 from phrasim.journal.account import seconds
 from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Publish, Received, Request, Response, Sent
+from phrasim.journal.sightings import REFUSED_FROM, is_repeated
 from phrasim.scenario.events import Ended, Happened, Judged, Outcome, RunEvent, Started, StepEnded, Verdict
 
 Style = Literal["plain", "heading", "arrow", "aside", "bad", "good"]
@@ -87,7 +88,7 @@ def event_lines(event: Event, contract: Contract) -> Iterator[Line]:
             label = label_of(message, contract)
             ends = f"{message.sender} -> {message.receiver}"
             text = f"{seconds(event.at):>10}  {ends:24}  {label or '':30}  {visible(wire_of(message))}"
-            yield ("bad" if _is_refusal(message) else "arrow" if label else "aside"), text.rstrip()
+            yield ("bad" if is_refusal(message) else "arrow" if label else "aside"), text.rstrip()
         case Lost(message=message):
             named = message if isinstance(message, str) else message.id
             yield "bad", f"{seconds(event.at):>10}  lost {named}: {visible(event.reason)}"
@@ -131,7 +132,7 @@ def unproved(outcome: Outcome) -> str:
 
 def shown(message: Message, contract: Contract) -> bool:
     """Whether a message has a line of its own: all but the answers that are neither an arrow nor a refusal."""
-    return not isinstance(message, Response) or _is_refusal(message) or label_of(message, contract) is not None
+    return not isinstance(message, Response) or is_refusal(message) or label_of(message, contract) is not None
 
 
 def label_of(message: Message, contract: Contract) -> str | None:
@@ -158,9 +159,10 @@ def wire_of(message: Message) -> str:
         case Publish():
             return f"publish to {message.exchange or 'the default exchange'}, {message.routing_key}"
         case Delivery():
-            again = " again" if message.redelivered or "x-death" in message.properties.get("headers", {}) else ""
+            again = " again" if is_repeated(message) else ""
             return f"deliver{again} from {message.queue}"
 
 
-def _is_refusal(message: Message) -> bool:
-    return isinstance(message, Response) and message.status >= 400
+def is_refusal(message: Message) -> bool:
+    """Whether it is an answer that says that a request was refused."""
+    return isinstance(message, Response) and message.status >= REFUSED_FROM

@@ -1,10 +1,12 @@
-"""The section of a document to which a scenario holds its run."""
+"""The section of a document to which a scenario holds its run, and the scenario that a trace names."""
 
 from pathlib import Path
+from typing import Any
 
-from phrasim.documents import DocumentError, documents_root
+from phrasim.documents import DocumentError, documents_root, load
 from phrasim.documents.yaml_text import read_text
 from phrasim.journal.document import Section, section
+from phrasim.journal.events import Header
 
 
 def drawn_section(document: str, folder: Path) -> Section:
@@ -20,3 +22,12 @@ def drawn_section(document: str, folder: Path) -> Section:
     if found is None:
         raise DocumentError(file, 1, f"there is no such document; looked for {', '.join(map(str, places))}")
     return section(read_text(found), anchor, file)
+
+
+def scenario_of(header: Header) -> dict[str, Any]:
+    """The scenario that a trace was made of, as plain values; empty if there was none, or none that can be read."""
+    try:
+        value = load(header.scenario, "the trace's scenario")
+    except DocumentError:
+        return {}
+    return value if isinstance(value, dict) else {}

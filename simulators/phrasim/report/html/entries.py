@@ -1,0 +1,144 @@
+"""A run as the entries of a page: each message and each note once, with what became of it since."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from phrasim.clock import NANOSECONDS
+from phrasim.documents import Contract
+from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Participant, Request, Response, Sent
+from phrasim.journal.sightings import is_repeated
+from phrasim.report.terminal import is_refusal, label_of, wire_of
+
+LATE_NANOSECONDS = NANOSECONDS
+"""A message that takes this long to arrive, or an answer that takes this long to be given, is shown as late."""
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing (RFC 9110 §9.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEntry:
+    """A message. `number` counts the entries of a run from 1; `at` and `arrived` are nanoseconds of the run.
+
+    `label` is the arrow of the document that a message of its kind may be. `lost` is why it did not arrive. `again` is
+    whether the same came before; `late` how many nanoseconds it, or the answer that it is, took, where that is long.
+    """
+
+    number: int
+    at: int
+    message: Message
+    label: str | None
+    wire: str
+    arrived: int | None = None
+    lost: str | None = None
+    again: bool = False
+    late: int | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is an answer that refuses."""
+        return is_refusal(self.message)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What is out of the ordinary: `lost`, `again`, `late`, `refused`."""
+        said = {"lost": self.lost is not None, "again": self.again, "late": self.late is not None}
+        return tuple(name for name, is_so in {**said, "refused": self.refused}.items() if is_so)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteEntry:
+    """Something that is no message: a decision, a fault that struck, what a broker did inside."""
+
+    number: int
+    at: int
+    by: Participant
+    note: str
+    details: tuple[tuple[str, str], ...]
+
+
+Entry = MessageEntry | NoteEntry
+
+
+class Entries:
+    """Takes the events of a run in their order, and gives the entry that each makes, or changes."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.all: list[Entry] = []
+        self._contract = contract
+        self._numbers: dict[str, int] = {}
+        """The numbers of messages by their ids."""
+        self._seen: set[tuple[object, ...]] = set()
+
+    def take(self, event: Event) -> Entry:
+        """The entry of `event`: a new one, or one that it changes."""
+        if isinstance(event, Noted):
+            shown = tuple((name, str(value)) for name, value in event.details.items() if value is not None)
+            return self._put(NoteEntry(len(self.all) + 1, event.at, event.by, event.note, shown))
+        message = event.message
+        number = self._numbers.get(message if isinstance(message, str) else message.id)
+        if number is None:
+            entry = self._new(event.at, message)
+        else:
+            entry = self.all[number - 1]
+        if not isinstance(entry, MessageEntry) or isinstance(event, Sent):
+            return entry
+        if isinstance(event, Lost):
+            return self._put(replace(entry, lost=event.reason))
+        took = event.at - entry.at
+        return self._put(replace(entry, arrived=event.at, late=took if took >= LATE_NANOSECONDS else entry.late))
+
+    def number_of(self, message_id: str | None) -> int | None:
+        """The number of the entry of a message; None where there is none."""
+        return None if message_id is None else self._numbers.get(message_id)
+
+    def _new(self, at: int, message: str | Message) -> Entry:
+        number = len(self.all) + 1
+        if isinstance(message, str):  # The journal has forgotten what it was.
+            self._numbers[message] = number
+            return self._put(NoteEntry(number, at, "user", "message forgotten", (("id", message),)))
+        self._numbers[message.id] = number
+        return self._put(
+            MessageEntry(
+                number,
+                at,
+                message,
+                label_of(message, self._contract),
+                wire_of(message),
+                again=self._came_before(message),
+                late=self._late(at, message),
+            )
+        )
+
+    def _put(self, entry: Entry) -> Entry:
+        if entry.number > len(self.all):
+            self.all.append(entry)
+        else:
+            self.all[entry.number - 1] = entry
+        return entry
+
+    def _came_before(self, message: Message) -> bool:
+        """Whether the same has been delivered, or asked for, before; what only reads may be, and so may a log-in."""
+        if isinstance(message, Delivery):
+            return is_repeated(message)
+        if not isinstance(message, Request) or message.method in _SAFE or label_of(message, self._contract) is None:
+            return False
+        sent = (message.sender, message.method, message.target, repr(message.body))
+        if sent in self._seen:
+            return True
+        self._seen.add(sent)
+        return False
+
+    def _late(self, at: int, message: Message) -> int | None:
+        """How long an answer took, where that is long."""
+        asked = self._numbers.get(message.reply_to) if isinstance(message, Response) else None
+        took = 0 if asked is None else at - self.all[asked - 1].at
+        return took if took >= LATE_NANOSECONDS else None
+
+
+def entries_of(events: Iterable[Event], contract: Contract) -> Entries:
+    """The entries of a whole run."""
+    entries = Entries(contract)
+    for event in events:
+        entries.take(event)
+    return entries
