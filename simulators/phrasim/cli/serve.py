@@ -243,6 +243,7 @@ def _run(
 
     from phrasim.broker.client import BrokerError
     from phrasim.cli.output import fail, print_line, warn
+    from phrasim.page.app import with_page
     from phrasim.report.landscape import landscape_json, landscape_lines
     from phrasim.serve.process import END_SIGNALS, serve_until_told
     from phrasim.testbed.seeding import SeedError
@@ -273,7 +274,7 @@ def _run(
             journal.listen(_printer(plan))
 
         try:
-            runner.run(serve_until_told(plan, listeners, storage, host, ready))
+            runner.run(serve_until_told(plan, listeners, storage, host, ready, with_page))
         except SeedError as error:
             fail(str(error))
         except BrokerError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
 from phrasim.journal.events import Event, Lost, Message, Noted, Participant, Received, Sent
@@ -99,7 +99,7 @@ class Journal:
             raise EventsForgotten(number, first)
         return self.events[number - first :]
 
-    async def follow(self, number: int) -> AsyncIterator[list[Event]]:
+    async def follow(self, number: int) -> AsyncGenerator[list[Event], None]:
         """The events from that number on, one or more at a time, as they come; ends when the journal does.
 
         Raises as `since` does: at once, or when the reader was so slow that what comes next is forgotten.

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from phrasim.serve.control import control_app
 from phrasim.serve.landscape import Landscape, Plan, open_landscape
 from phrasim.serve.landscapes import Landscapes
@@ -28,9 +30,11 @@ async def serve_until_told(
     storage: Path,
     host: str,
     ready: Callable[[Landscape], None],
+    around_control: Callable[[Landscape, ASGIApp], ASGIApp] = lambda _, control: control,
 ) -> None:
     """Serve until a signal says that it is enough; `ready` is called once everything answers.
 
+    `around_control` makes what answers at a landscape's control port of its control API.
     `storage` is a folder for the files of all landscapes. A signal ends the process in order, and ends nothing twice;
     signals that are blocked are let in once they are awaited.
     """
@@ -40,8 +44,8 @@ async def serve_until_told(
         loop.add_signal_handler(number, enough.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)  # whoever calls lets them wait until here
     async with open_landscape(plan, listeners, storage / "landscape") as landscape:
-        landscapes = Landscapes(host, storage, lambda one: control_app(one, None))
-        landscape.mount_control(control_app(landscape, landscapes))
+        landscapes = Landscapes(host, storage, lambda one: around_control(one, control_app(one, None)))
+        landscape.mount_control(around_control(landscape, control_app(landscape, landscapes)))
         await landscape.connectable()
         # What is there by now stays: the collector need not look through it again and again.
         gc.freeze()

@@ -22,10 +22,10 @@ _CHART_WIDTH, _CHART_HEIGHT = 1000, 100
 
 
 @cache
-def templates() -> jinja2.Environment:
-    """The templates, which escape whatever is put into them."""
+def templates(*packages: str) -> jinja2.Environment:
+    """The templates, which escape whatever is put into them; those of other `packages` that build on them, too."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("phrasim.report.html"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(one) for one in (*packages, "phrasim.report.html")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
