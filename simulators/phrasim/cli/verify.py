@@ -42,6 +42,9 @@ far as the time reaches; with --fixed it does not depend on the time.
 Exit code: 0 kept, 1 broken, 2 it could not be judged, or the call is wrong, 130 interrupted.
 """
 
+_WORKED_SECONDS_MIN = 0.1
+"""Processor time below which nothing can be told of how busy the machine is: all was loaded already."""
+
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|min|h)?")
 
 
@@ -92,7 +95,7 @@ def verify(
     """Hold a participant to the contract."""
     from phrasim.cli.output import check_target, fail
 
-    began = time.monotonic()
+    began, worked = time.monotonic(), time.process_time()
     try:
         import phrasim.contract.suites  # noqa: F401
     except ModuleNotFoundError as error:
@@ -100,7 +103,8 @@ def verify(
     from phrasim.contract.inquiry import Asked
     from phrasim.contract.suites import Extent
 
-    asked = Asked(seed=seed, budget=_seconds(budget), began=began, read_only=read_only)
+    stretch = (time.monotonic() - began) / max(time.process_time() - worked, _WORKED_SECONDS_MIN)
+    asked = Asked(seed=seed, budget=_seconds(budget), began=began, stretch=stretch, read_only=read_only)
     for what, path in (("the JUnit file", junit), ("the HAR file", har)):
         if path is not None:
             check_target(what, path)

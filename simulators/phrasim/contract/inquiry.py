@@ -47,12 +47,14 @@ class Commit:
 class Asked:
     """What a verification was asked for: chance, how many seconds it has, and whether the first finding ends it.
 
-    `began` is when it began, by `time.monotonic`; None is when its first suite does.
+    `began` is when it began, by `time.monotonic`; None is when its first suite does. `stretch` is how many times longer
+    than its work this process takes, since others use the machine as well: so much longer takes what comes last.
     """
 
     seed: int = 1
     budget: float = 60.0
     began: float | None = None
+    stretch: float = 1.0
     stop_at_first: bool = False
     read_only: bool = False
 

@@ -40,6 +40,9 @@ Player = Callable[[Scenario], Outcome]
 _RESERVED, _RESERVED_SECONDS, _RESERVED_MAX = 0.06, 1.5, 0.3
 """What is kept for tidying up and reports: so much of the budget, and so many seconds; but no more than the last."""
 
+_STRETCH_MAX = 2.0
+"""How many times as much is kept at the most on a machine that has other things to do."""
+
 _OF_THE_SETTING = (SeedError, BrokerError, PortError, DocumentError)
 """What is wrong with what was asked for, and no fault of the participant."""
 
@@ -71,6 +74,7 @@ class Verifier:
         self._listen = listen
         began = time.monotonic() if asked.began is None else asked.began
         reserved = min(_RESERVED * asked.budget + _RESERVED_SECONDS, _RESERVED_MAX * asked.budget)
+        reserved *= min(max(asked.stretch, 1.0), _STRETCH_MAX)
         self.ends = began + asked.budget - reserved
         """When no suite goes on any more."""
         self._tidy_until = self.ends + reserved / 2

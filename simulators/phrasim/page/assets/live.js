@@ -14,6 +14,8 @@ let opened = null;        // the id of the message that is opened
 let asked = "";           // what the filter asks for
 let rowHeight = 0;
 let drawing = false;
+let followedTo = 0;       // how far was scrolled to follow what comes
+let drawn = new Map();    // the elements in the document, by place
 
 const win = byId("rows"), list = byId("list");
 
@@ -37,20 +39,26 @@ function measure() {
   document.body.style.setProperty("--bar", `${win.offsetWidth - win.clientWidth}px`);
 }
 
+/* The element of a row; the one that is in the document stays, if the row has not changed. */
 function element(place, number) {
   const row = rows[place];
-  const item = document.createElement("li");
-  item.className = `row ${row.class}`;
+  let item = drawn.get(place);
+  if (!item || item.row !== row) item = made(row);
   item.setAttribute("aria-posinset", number + 1);
   item.setAttribute("aria-setsize", shown.length);
-  const inner = document.createElement(row.id ? "button" : "div");
-  inner.className = row.id ? "entry" : "closed";
-  if (row.id) {
-    inner.type = "button";
-    inner.setAttribute("aria-expanded", row.id === opened);
-  }
+  const inner = item.firstChild;
+  if (row.id) inner.setAttribute("aria-expanded", row.id === opened);
   inner.tabIndex = number === chosen ? 0 : -1;
   inner.dataset.number = number;
+  return item;
+}
+
+function made(row) {
+  const item = document.createElement("li"), inner = document.createElement(row.id ? "button" : "div");
+  item.className = `row ${row.class}`;
+  item.row = row;
+  inner.className = row.id ? "entry" : "closed";
+  if (row.id) inner.type = "button";
   inner.innerHTML = row.html; // the server has escaped what others said
   item.append(inner);
   return item;
@@ -64,7 +72,9 @@ function draw() {
   const focused = list.contains(document.activeElement) ? Number(document.activeElement.dataset.number) : null;
   list.style.height = `${shown.length * rowHeight}px`;
   list.style.paddingTop = `${first * rowHeight}px`;
-  list.replaceChildren(...shown.slice(first, last).map((place, index) => element(place, first + index)));
+  const places = shown.slice(first, last), items = places.map((place, index) => element(place, first + index));
+  drawn = new Map(places.map((place, index) => [place, items[index]]));
+  list.replaceChildren(...items);
   if (focused !== null) focusRow(focused);
   byId("count").textContent = asked ? `${shown.length} of ${rows.length}` : rows.length;
 }
@@ -77,6 +87,7 @@ function drawSoon() {
       if (!rowHeight) measure();
       list.style.height = `${shown.length * rowHeight}px`;
       win.scrollTop = shown.length * rowHeight;
+      followedTo = win.scrollTop;
     }
     draw();
   });
@@ -90,7 +101,6 @@ function focusRow(number) {
 function choose(number) {
   if (!shown.length) return;
   chosen = Math.max(0, Math.min(shown.length - 1, number));
-  byId("follow").checked = chosen === shown.length - 1 && byId("follow").checked;
   const top = chosen * rowHeight;
   if (top < win.scrollTop) win.scrollTop = top;
   if (top + rowHeight > win.scrollTop + win.clientHeight) win.scrollTop = top + rowHeight - win.clientHeight;
@@ -99,8 +109,7 @@ function choose(number) {
 }
 
 win.addEventListener("scroll", () => {
-  const atEnd = win.scrollTop + win.clientHeight >= shown.length * rowHeight - rowHeight;
-  if (!atEnd) byId("follow").checked = false;
+  if (win.scrollTop < followedTo - rowHeight) byId("follow").checked = false; // somebody has scrolled back
   if (!drawing) { drawing = true; requestAnimationFrame(draw); }
 }, { passive: true });
 
@@ -245,6 +254,8 @@ byId("uploaded").addEventListener("change", offered);
 byId("upload").addEventListener("submit", async (event) => {
   event.preventDefault();
   const files = [...byId("files").files];
+  const empty = files.find((file) => !file.size);
+  if (empty) return say(`'${empty.name}' is empty, and the upload service refuses empty files`, true);
   for (const [index, file] of files.entries()) {
     say(`uploading ${file.name}, ${index + 1} of ${files.length}`);
     const told = await ask("POST", `/page/assets?name=${encodeURIComponent(file.name)}`, file);
