@@ -11,6 +11,7 @@ import command
 import hand_offs
 import http_assets
 import large_asset
+import live_page
 import memory
 import pull
 import push
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "http_assets": http_assets,
     "hand_offs": hand_offs,
     "memory": memory,
+    "live_page": live_page,
     "amqp_rabbitmq": amqp_rabbitmq,
     "verify": verify,
 }

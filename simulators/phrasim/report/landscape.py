@@ -41,4 +41,6 @@ def landscape_lines(description: Mapping[str, Any], setting: Setting) -> "Iterat
     for client in description["clients"]:
         scopes = f"  scopes {' '.join(client['scopes'])}" if client["scopes"] else ""
         yield "plain", f"  {client['client_id']}  secret {client['client_secret']}{scopes}"
+    if description["control"]:
+        yield "aside", "In a browser the control URL shows what happens."
     yield "aside", "Ctrl-C ends it."
