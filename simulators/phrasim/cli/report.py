@@ -43,19 +43,19 @@ def report(
     import os
 
     from phrasim.cli.output import check_target, fail, print_line, write_file
-    from phrasim.documents import DocumentError
     from phrasim.journal.lines import TraceError, read_trace
     from phrasim.report.html.run_page import run_page
     from phrasim.report.html.runs import run_of_trace
 
     check_target("the page", out)
-    if os.path.realpath(out) == os.path.realpath(trace):
-        fail(f"writing the page {str(out)!r}: this is the trace; name another file")
+    for what, path in (("the trace", trace), *(("a file of the run", path) for path in asset or ())):
+        if os.path.realpath(out) == os.path.realpath(path):
+            fail(f"writing the page {str(out)!r}: this is {what}; name another file")
     try:
         header, events = read_trace(trace)
         verdicts, judged = _judged(header, trace, asset or [])
         page = run_page(run_of_trace(header, events, verdicts, judged, trace.parent))
-    except (TraceError, DocumentError) as error:
+    except TraceError as error:
         fail(str(error))
     write_file(out, page)
     print_line("good", f"{out}: {len(events)} events, {len(page)} bytes")
@@ -64,12 +64,13 @@ def report(
 def _judged(header: "Header", trace: Path, assets: list[Path]) -> "tuple[Sequence[Verdict], str]":
     """The verdicts on what the scenario of a trace expects, and where they come from; or why there are none."""
     from phrasim.cli.replaying import NotPlayedAgain, played_again
+    from phrasim.documents import DocumentError
 
     if not header.scenario:
         return (), "No scenario was played, so that nothing was expected."
     try:
         outcome, divergence = played_again(header, trace, assets, judged=True)
-    except NotPlayedAgain as error:
+    except (NotPlayedAgain, DocumentError) as error:
         return (), f"Not judged here: {error}."
     if divergence is not None:
         return (), "Not judged here: played again, the run is another one (phrasim replay says where)."

@@ -139,6 +139,8 @@ def run(
         "page": _target_paths(loaded, "page", html, ".html", several=several),
     }
     _check_apart(plays, targets, junit)
+    if several:
+        _make_folders(targets)
     plays = playable(plays, chosen, participants, several=several)
     player = player_on(chosen, participants, plays)
     gc.enable()
@@ -219,11 +221,19 @@ def _target_paths(
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         fail(f"two scenarios are named {repeated[0]!r}, so their {what}s would have one name")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"making the folder {str(target)!r} for the {what}s: {error.strerror}")
     return {scenario.file: target / f"{scenario.name}{suffix}" for scenario in loaded}
+
+
+def _make_folders(targets: Targets) -> None:
+    """Make the folders that the traces and the pages of several scenarios go to."""
+    from phrasim.cli.output import fail
+
+    for what, paths in targets.items():
+        for folder in {path.parent for path in paths.values()}:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                fail(f"making the folder {str(folder)!r} for the {what}s: {error.strerror}")
 
 
 def _play_one(scenario: "Scenario", play: "Play", player: "Player", targets: Targets) -> "Outcome":

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from phrasim.documents.contract import CONTRACTS
 from phrasim.journal.events import TRACE_VERSION, Body, Event, Header, Message, Noted, Request, Sent
 from phrasim.journal.redaction import mentions, redacted_form, redacted_headers, redacted_json, redacted_url, urls_in
 from phrasim.journal.target import target_of
@@ -155,9 +156,13 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
                 if version is not None
                 else f"{path}:1: the first line is no header of a trace (it has no field 'trace')"
             )
-        return _header_decoder.decode(line)
+        read = _header_decoder.decode(line)
     except _UNREADABLE as error:
         raise TraceError(f"{path}:1: the first line is no header of a trace: {error}") from error
+    if read.profile not in CONTRACTS:
+        known = " and ".join(map(repr, CONTRACTS))
+        raise TraceError(f"{path}:1: the profile is {read.profile!r}; this phrasim knows {known}")
+    return read
 
 
 def _read_events(path: Path, lines: Iterable[bytes]) -> Iterator[Event]:

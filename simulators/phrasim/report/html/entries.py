@@ -1,16 +1,33 @@
 """A run as the entries of a page: each message and each note once, with what became of it since."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from phrasim.clock import NANOSECONDS
 from phrasim.documents import Contract
-from phrasim.journal.events import Delivery, Event, Lost, Message, Noted, Participant, Request, Response, Sent
+from phrasim.journal.events import (
+    PARTICIPANTS,
+    Delivery,
+    Event,
+    Lost,
+    Message,
+    Noted,
+    Participant,
+    Request,
+    Response,
+    Sent,
+)
 from phrasim.journal.sightings import is_repeated
 from phrasim.report.terminal import is_refusal, label_of, wire_of
 
 LATE_NANOSECONDS = NANOSECONDS
 """A message that takes this long to arrive, or an answer that takes this long to be given, is shown as late."""
+
+MARKS = ("lost", "again", "late", "refused")
+"""What a message is marked with that is out of the ordinary."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110 §9.2.1)."""
@@ -20,8 +37,9 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 class MessageEntry:
     """A message. `number` counts the entries of a run from 1; `at` and `arrived` are nanoseconds of the run.
 
-    `label` is the arrow of the document that a message of its kind may be. `lost` is why it did not arrive. `again` is
-    whether the same came before; `late` how many nanoseconds it, or the answer that it is, took, where that is long.
+    `label` is the arrow of the document that a message of its kind may be. `unseen` is whether nobody saw it leave, as
+    with an external sender; `at` is then when it arrived. `lost` is why it did not arrive. `again` is whether the same
+    came before. `late` is how many nanoseconds it took to arrive, or, of an answer, to be given, where that is long.
     """
 
     number: int
@@ -30,6 +48,7 @@ class MessageEntry:
     label: str | None
     wire: str
     arrived: int | None = None
+    unseen: bool = False
     lost: str | None = None
     again: bool = False
     late: int | None = None
@@ -41,9 +60,9 @@ class MessageEntry:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What is out of the ordinary: `lost`, `again`, `late`, `refused`."""
-        said = {"lost": self.lost is not None, "again": self.again, "late": self.late is not None}
-        return tuple(name for name, is_so in {**said, "refused": self.refused}.items() if is_so)
+        """What is out of the ordinary, of `MARKS`."""
+        said = (self.lost is not None, self.again, self.late is not None, self.refused)
+        return tuple(name for name, is_so in zip(MARKS, said, strict=True) if is_so)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,7 @@ class Entries:
     def take(self, event: Event) -> Entry:
         """The entry of `event`: a new one, or one that it changes."""
         if isinstance(event, Noted):
-            shown = tuple((name, str(value)) for name, value in event.details.items() if value is not None)
+            shown = tuple((name, _told(value)) for name, value in event.details.items() if value is not None)
             return self._put(NoteEntry(len(self.all) + 1, event.at, event.by, event.note, shown))
         message = event.message
         number = self._numbers.get(message if isinstance(message, str) else message.id)
@@ -85,6 +104,8 @@ class Entries:
             return entry
         if isinstance(event, Lost):
             return self._put(replace(entry, lost=event.reason))
+        if number is None:
+            return self._put(replace(entry, arrived=event.at, unseen=True))
         took = event.at - entry.at
         return self._put(replace(entry, arrived=event.at, late=took if took >= LATE_NANOSECONDS else entry.late))
 
@@ -96,7 +117,8 @@ class Entries:
         number = len(self.all) + 1
         if isinstance(message, str):  # The journal has forgotten what it was.
             self._numbers[message] = number
-            return self._put(NoteEntry(number, at, "user", "message forgotten", (("id", message),)))
+            sender: Participant = next((one for one in PARTICIPANTS if message.startswith(f"{one}-")), "user")
+            return self._put(NoteEntry(number, at, sender, "message forgotten", (("id", message),)))
         self._numbers[message.id] = number
         return self._put(
             MessageEntry(
@@ -130,10 +152,18 @@ class Entries:
         return False
 
     def _late(self, at: int, message: Message) -> int | None:
-        """How long an answer took, where that is long."""
-        asked = self._numbers.get(message.reply_to) if isinstance(message, Response) else None
-        took = 0 if asked is None else at - self.all[asked - 1].at
+        """How long an answer took from when the request had arrived, where that is long."""
+        number = self._numbers.get(message.reply_to) if isinstance(message, Response) else None
+        asked = None if number is None else self.all[number - 1]
+        if not isinstance(asked, MessageEntry):
+            return None
+        took = at - (asked.at if asked.arrived is None else asked.arrived)
         return took if took >= LATE_NANOSECONDS else None
+
+
+def _told(value: object) -> str:
+    """A detail of a note as a trace has it; in a run that was just played its times are still times."""
+    return value if isinstance(value, str) else json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
 
 
 def entries_of(events: Iterable[Event], contract: Contract) -> Entries:

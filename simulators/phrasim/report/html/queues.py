@@ -1,17 +1,17 @@
 """How many messages wait in each queue over time, as the journal tells: what a broker took, and what it delivered.
 
-What was delivered and is not acknowledged yet waits no more. Of a real broker the journal sees only what is delivered:
-its queues have no history.
+What was delivered and is not acknowledged yet waits no more, nor does what was put back into its queue, of which the
+journal does not tell. Of a real broker the journal sees only what is delivered: its queues have no history.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from phrasim.documents import Contract
-from phrasim.journal.events import Delivery, Event, Noted, Publish, Received, Sent
+from phrasim.journal.events import Delivery, Event, Lost, Noted, Publish, Received, Sent
 
-_GONE_FROM_QUEUE = ("expired", "maxlen")
-"""The reasons for which a message leaves a queue without having been delivered (AMQP extensions of RabbitMQ)."""
+_GONE_FROM_QUEUE = ("expired", "maxlen", "purged", "queue deleted")
+"""The reasons for which a message leaves a queue without having been delivered (AMQP and RabbitMQ's extensions)."""
 
 
 @dataclass(slots=True)
@@ -42,6 +42,8 @@ class QueueHistories:
     def __init__(self, contract: Contract) -> None:
         self._messages = contract.messages
         self._on_their_way: dict[str, Publish] = {}
+        self._arrived_last: str | None = None
+        """The queue that the last message which arrived came to, as far as its address tells."""
         self.all: dict[str, QueueHistory] = {}
         """By the name of the queue, in the order in which they were met."""
 
@@ -55,6 +57,8 @@ class QueueHistories:
             case Received(message=str(publish_id)) if publish_id in self._on_their_way:
                 publish = self._on_their_way.pop(publish_id)
                 return self._arrive(event.at, publish.exchange, publish.routing_key)
+            case Lost(message=str(publish_id)):
+                self._on_their_way.pop(publish_id, None)
             case Sent(message=Delivery() as delivery) if not delivery.redelivered:
                 return self._change(event.at, delivery.queue, -1)
             case Noted(note="dead-lettered", details=details):
@@ -62,6 +66,8 @@ class QueueHistories:
                     self._change(event.at, str(details.get("queue")), -1)
                 self._arrive(event.at, str(details.get("exchange")), str(details.get("routingKey")))
                 return True
+            case Noted(note="dropped", details={"reason": "unroutable"}) if self._arrived_last is not None:
+                return self._change(event.at, self._arrived_last, -1)  # there is no such queue
             case Noted(note="dropped", details=details):
                 if details.get("queue") is not None and details.get("reason") in _GONE_FROM_QUEUE:
                     return self._change(event.at, str(details["queue"]), -1)
@@ -71,6 +77,7 @@ class QueueHistories:
         """A message has come to where these lead; that of the default exchange is the queue of that name (AMQP)."""
         channel = self._messages.for_routing_key(exchange, routing_key)
         queue = channel.queue if channel is not None else routing_key if not exchange else None
+        self._arrived_last = queue
         return queue is not None and self._change(at, queue, 1)
 
     def _change(self, at: int, queue: str, by: int) -> bool:

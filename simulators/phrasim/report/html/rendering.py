@@ -1,6 +1,7 @@
 """The templates of the pages, and what they ask for."""
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -20,6 +21,13 @@ SHOWN_CHARACTERS_MAX = 16_384
 
 _CHART_WIDTH, _CHART_HEIGHT = 1000, 100
 
+_UNSEEN = re.compile(
+    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)"
+    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    "|[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+"""Controls but for tabs and ends of lines, what turns the direction of a text, and what HTML may not hold."""
+
 
 @cache
 def templates(*packages: str) -> jinja2.Environment:
@@ -30,11 +38,19 @@ def templates(*packages: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=legible,
     )
     environment.filters["seconds"] = seconds
     environment.filters["lifeline"] = lifeline
     environment.globals["chart"] = chart
     return environment
+
+
+def legible(value: object) -> object:
+    """What is put into a page, with each sign written out that nobody would see, or that HTML may not hold."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], value)
 
 
 def lifeline(participant: Participant) -> str:
@@ -112,4 +128,5 @@ def chart(history: QueueHistory, end: int) -> str:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A property as a trace has it; in a run that was just played its times are still times."""
+    return value if isinstance(value, str) else json.dumps(msgspec.to_builtins(value), ensure_ascii=False)

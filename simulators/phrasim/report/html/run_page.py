@@ -9,7 +9,7 @@ from phrasim.journal.account import account, seconds
 from phrasim.journal.document import Section
 from phrasim.journal.events import Event, Header, Participant
 from phrasim.journal.verdict import CommitVerdict
-from phrasim.report.html.entries import Entries, Entry, MessageEntry, entries_of
+from phrasim.report.html.entries import MARKS, Entries, Entry, MessageEntry, entries_of
 from phrasim.report.html.lanes import Lanes
 from phrasim.report.html.queues import queue_histories
 from phrasim.report.html.rendering import body_of, curl_of, fields_of, inlined, place_in_contract, templates
@@ -29,7 +29,8 @@ class Run:
     """What a page is made of. `events` are without secrets, as a trace has them that shows no tokens.
 
     `verdicts` are those on what the scenario expects, and `judged` says where they come from, or why there are none.
-    `name` and `summary` are the scenario's, or say what else was recorded.
+    `name` and `summary` are the scenario's, or say what else was recorded. `unheld` is why there is no conformance,
+    where that is not because nothing was committed.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Run:
     verdicts: Sequence[Verdict]
     judged: str
     conformances: Sequence[Conformance] = ()
+    unheld: str = ""
 
 
 def run_page(run: Run) -> bytes:
@@ -60,6 +62,7 @@ def _values(run: Run, entries: Entries, documents: Contract) -> dict[str, object
         "counts": _counts(entries),
         "entries": _with_pauses(entries.all),
         "details": {one.number: details_of(one, entries, documents) for one in messages},
+        "number_of": entries.number_of,
         "lanes": Lanes.of(ends),
         "histories": queue_histories(run.events, documents),
         "end": end,
@@ -85,7 +88,7 @@ def _facts(run: Run, end: int) -> list[tuple[str, str]]:
 
 def _counts(entries: Entries) -> list[tuple[str, int, int]]:
     """What is out of the ordinary: its name, how often it is met, and the number of the first entry that shows it."""
-    found: dict[str, list[int]] = {"lost": [], "again": [], "late": [], "refused": []}
+    found: dict[str, list[int]] = {mark: [] for mark in MARKS}
     for entry in entries.all:
         for mark in entry.marks if isinstance(entry, MessageEntry) else ():
             found[mark].append(entry.number)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from phrasim.documents import contract, flow_document, secret_fields
+from phrasim.documents import DocumentError, contract, flow_document, secret_fields
 from phrasim.documents.yaml_text import read_text
 from phrasim.journal.conformance import conform
 from phrasim.journal.document import Section, sections
@@ -13,7 +13,7 @@ from phrasim.report.html.run_page import Conformance, Run
 from phrasim.scenario.document import drawn_section, scenario_of
 from phrasim.scenario.events import Outcome, Verdict
 
-PLAYED = "as the run judged them"
+PLAYED = "As the run judged them."
 
 
 def run_of_outcome(outcome: Outcome) -> Run:
@@ -34,18 +34,21 @@ def run_of_outcome(outcome: Outcome) -> Run:
 def run_of_trace(
     header: Header, events: Sequence[Event], verdicts: Sequence[Verdict], judged: str, folder: Path
 ) -> Run:
-    """A run that a trace in `folder` tells of; `judged` says where the verdicts come from, or why there are none.
-
-    Raises `DocumentError` where the document that its scenario names is not there, or cannot be read.
-    """
+    """A run that a trace in `folder` tells of; `judged` says where the verdicts come from, or why there are none."""
     if header.tokens == "shown":
         events = without_secrets(header, events)
     scenario = scenario_of(header)
-    name = scenario.get("name") or "served"
-    summary = scenario.get("summary") or "what was recorded while phrasim served"
+    name, summary = "served", "What was recorded while phrasim served."
+    if header.scenario:
+        name, summary = scenario.get("scenario", "a run"), scenario.get("summary", "Of a scenario that cannot be read.")
     document = scenario.get("document")
-    found = conformances(header, events, document if isinstance(document, str) else None, folder)
-    return Run(str(name), str(summary), header, events, verdicts, judged, found)
+    found: Sequence[Conformance] = ()
+    unheld = ""
+    try:
+        found = conformances(header, events, document if isinstance(document, str) else None, folder)
+    except DocumentError as error:
+        unheld = f"Not held to a document here: {error}."
+    return Run(str(name), str(summary), header, events, verdicts, judged, found, unheld)
 
 
 def without_secrets(header: Header, events: Iterable[Event]) -> list[Event]:

@@ -12,7 +12,8 @@
     next.focus();
   });
   const open = () => {
-    const details = document.getElementById(location.hash.slice(1))?.querySelector("details");
+    const row = document.getElementById(location.hash.slice(1));
+    const details = row?.matches(".row") ? row.querySelector("details") : null;
     if (!details) return;
     details.open = true;
     details.querySelector("summary").focus();
