@@ -15,6 +15,8 @@ from phrasim.documents import documents_root, scenarios_folder
 from phrasim.edge.fault_reading import EFFECTS
 from phrasim.journal.events import PARTICIPANTS, Body, Event, File, Header, Message
 from phrasim.journal.verdict import Mark
+from phrasim.report.html.entries import MARKS
+from phrasim.report.html.rendering import SHOWN_CHARACTERS_MAX
 from phrasim.scenario.loader import parse_scenario
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +78,12 @@ def test_every_mark_of_an_arrow_is_told_in_the_page_of_conformance() -> None:
     assert [mark for mark in get_args(Mark) if f"| `{mark}` |" not in text("docs/conformance.md")] == []
 
 
+def test_every_mark_of_a_message_is_told_in_the_page_of_reports() -> None:
+    told = text("docs/report.md")
+    assert [mark for mark in MARKS if f"| `{mark}` |" not in told] == []
+    assert f"{SHOWN_CHARACTERS_MAX:,} characters" in told
+
+
 def test_every_participant_is_told_in_the_page_of_traces() -> None:
     assert [name for name in PARTICIPANTS if f"`{name}`" not in text("docs/traces.md")] == []
 
@@ -92,7 +100,9 @@ def test_the_tour_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
     ]
     # A server never ends; a load run tells its progress on standard error, and tests/load has its tests.
     commands = [command for command in commands if not command.startswith(("phrasim serve", "phrasim load"))]
-    assert {command.split()[1] for command in commands} == {"run", "verify", "diagram", "conform", "replay", "diff"}
+    assert {command.split()[1] for command in commands} == {
+        *("run", "verify", "report", "diagram", "conform", "replay", "diff")
+    }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-ec", "\n".join(commands)],
@@ -115,7 +125,7 @@ def test_every_verb_of_the_command_is_in_the_readme_and_shows_an_example() -> No
 
     runner = CliRunner()
     verbs = [command.name for command in app.registered_commands]
-    assert len(verbs) == 8
+    assert len(verbs) == 9
     for verb in verbs:
         assert f"phrasim {verb}" in text("README.md")
         said = runner.invoke(app, [verb, "--help"]).output
