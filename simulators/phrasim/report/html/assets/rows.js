@@ -19,5 +19,5 @@
     details.querySelector("summary").focus();
   };
   addEventListener("hashchange", open);
-  open();
+  addEventListener("load", open); // by then the browser has gone to the fragment, by which it takes the focus away
 })();
