@@ -168,7 +168,8 @@ def run_served(main: Main, plan: Plan | None = None, *, host: str = "127.0.0.1")
 @contextmanager
 def server_process(*options: str) -> Iterator[tuple[dict[str, Any], int]]:
     """`phrasim serve` with these options on free ports: what it prints, and its process id. It ends in order."""
-    ports = [part for name in ("upload", "phraseanet", "auth", "control") for part in (f"--{name}-port", "0")]
+    names = ("upload", "phraseanet", "auth", "control", "amqp")
+    ports = [part for name in names for part in (f"--{name}-port", "0")]
     command = [
         sys.executable,
         "-c",
