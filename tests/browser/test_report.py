@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize
 
@@ -12,7 +13,8 @@ from browser.axe import serious_violations
 from browser.screenshots import screenshot
 from browser.watch import Watch
 from phrasim.documents import scenarios_folder
-from phrasim.report.html.run_page import run_page
+from phrasim.journal.events import Request, Sent
+from phrasim.report.html.run_page import Run, run_page
 from phrasim.report.html.runs import run_of_outcome
 from report.html.played import MUCH_GOES_WRONG, push, shipped
 
@@ -38,7 +40,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder: Path = tmp_path_factory.mktemp("pages")
     for name, played in RUNS.items():
         (folder / f"{name}.html").write_bytes(run_page(run_of_outcome(played())))
-    return {name: (folder / f"{name}.html").as_uri() for name in RUNS}
+    (folder / "large.html").write_bytes(run_page(large()))
+    return {name: (folder / f"{name}.html").as_uri() for name in (*RUNS, "large")}
+
+
+def large() -> Run:
+    """The requests of a push, over and over again."""
+    outcome = RUNS["push"]()
+    requests = [one.message for one in outcome.events if isinstance(one, Sent) and isinstance(one.message, Request)]
+    events = [
+        Sent(at=number, message=msgspec.structs.replace(requests[number % len(requests)], id=f"user-{number}"))
+        for number in range(3000)
+    ]
+    return Run("large", "of a test", outcome.header, events, (), "not at all")
+
+
+def draw_all(page: Page) -> None:
+    """Let the browser draw rows that are out of sight, too, which it leaves out else, and clips."""
+    page.add_style_tag(content="#sequence .row { content-visibility: visible !important; }")
 
 
 def overflow(page: Page) -> list[str]:
@@ -69,6 +88,7 @@ def test_everybody_can_use_it(name: str, scheme: Any, size: ViewportSize, page: 
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)
     page.goto(pages[name])
+    draw_all(page)
     screenshot(page, f"report-{name}-{scheme}-{size['width']}", whole=True)
     assert overflow(page) == []
     assert serious_violations(page) == []
@@ -233,3 +253,19 @@ def test_the_names_of_the_lifelines_are_whole_words_apart_from_each_other(
         if other["left"] > one["left"] and other["left"] < one["right"] + 1
     ]
     assert touching == []
+
+
+def test_a_link_leads_to_a_row_among_thousands(page: Page, pages: dict[str, str]) -> None:
+    """Those that are out of sight have no more than the height that they will have about."""
+    page.goto(pages["large"])
+    assert (
+        page.evaluate("document.querySelector('#m2000 summary').checkVisibility({contentVisibilityAuto: true})")
+        is False
+    )
+    page.evaluate("location.hash = 'm2000'")
+    page.wait_for_function("document.activeElement.closest('li')?.id === 'm2000'")
+    row = page.locator("#m2000 summary").bounding_box()
+    assert row is not None
+    assert 0 < row["y"] < WIDE["height"]
+    page.keyboard.press("ArrowDown")
+    assert focused(page) == "m2001"

@@ -328,11 +328,15 @@ class _Judge:
             if others and self._commit not in others:
                 continue
             compared += 1
-            likeness = difflib.SequenceMatcher(None, expected, wire_text(one), autojunk=False).ratio()
-            likely = likeness >= _SIMILAR or one.operation_id == arrow.kind.operation_id
-            score = likeness + (one.operation_id == arrow.kind.operation_id) + _joins(one, arrow) / 2
-            if likely and (best is None or score > best[0]):
-                best = score, one
+            same = one.operation_id == arrow.kind.operation_id
+            beside = same + _joins(one, arrow) / 2
+            matcher = difflib.SequenceMatcher(None, expected, wire_text(one), autojunk=False)
+            at_most = matcher.quick_ratio()  # which takes a tenth of the time
+            if not (same or at_most >= _SIMILAR) or (best is not None and at_most + beside <= best[0]):
+                continue
+            likeness = matcher.ratio()
+            if (same or likeness >= _SIMILAR) and (best is None or likeness + beside > best[0]):
+                best = likeness + beside, one
         return best[1] if best else None
 
 

@@ -1,5 +1,6 @@
 """The page of a run: it is well formed, holds no secrets and nothing of others as markup, and says what happened."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from phrasim.journal.events import (
 )
 from phrasim.journal.lines import read_trace, trace_bytes
 from phrasim.report.html.rendering import SHOWN_CHARACTERS_MAX, legible
-from phrasim.report.html.run_page import Run, run_page
+from phrasim.report.html.run_page import COMMITS_SHOWN_MAX, Run, run_page
 from phrasim.report.html.runs import conformances, run_of_outcome, run_of_trace
 from phrasim.scenario.events import Outcome, Verdict
 from report.html.markup import Markup, read, text_of
@@ -160,6 +161,18 @@ def test_what_was_not_walked_is_told_arrow_by_arrow() -> None:
     marks = [one.get("class") for one in section.one("table", class_="arrows").iter("tr")][1:]
     assert [mark for mark in marks if mark != "walked"] == ["repeated", "missing", "missing", "missing", "missing"]
     assert "does not conform" in text_of(section.root)
+
+
+def test_of_many_commits_those_stand_first_that_do_not_conform_and_the_rest_is_counted() -> None:
+    good, bad = (run_of_outcome(outcome) for outcome in (shipped(PUSH), push(*MUCH_GOES_WRONG)))
+    held = [*good.conformances * (COMMITS_SHOWN_MAX + 4), *bad.conformances]
+    markup = read(run_page(replace(bad, conformances=held)))
+    section = Markup(markup.one("section", id="conformance"), ())
+    assert len(section.all("table", class_="arrows")) == COMMITS_SHOWN_MAX
+    first, *others = section.all("h3")
+    assert "does not conform" in text_of(first)
+    assert not any("does not conform" in text_of(one) for one in others)
+    assert "5 more commits are not shown here; 5 of them conform." in text_of(section.root)
 
 
 @pytest.mark.parametrize(

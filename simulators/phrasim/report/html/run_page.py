@@ -15,6 +15,9 @@ from phrasim.report.html.queues import queue_histories
 from phrasim.report.html.rendering import body_of, curl_of, fields_of, inlined, place_in_contract, templates
 from phrasim.scenario.events import Verdict
 
+COMMITS_SHOWN_MAX = 20
+"""Commits that a page holds to their sequence, arrow by arrow; of more it shows those first that do not conform."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conformance:
@@ -56,6 +59,9 @@ def _values(run: Run, entries: Entries, documents: Contract) -> dict[str, object
     ends: set[Participant] = {end for one in messages for end in (one.message.sender, one.message.receiver)}
     ends.update(one.by for one in notes)
     end = max((event.at for event in run.events), default=0)
+    held = list(run.conformances)
+    if len(held) > COMMITS_SHOWN_MAX:
+        held.sort(key=lambda one: one.verdict.conforms)
     return {
         "run": run,
         "facts": _facts(run, end),
@@ -66,7 +72,8 @@ def _values(run: Run, entries: Entries, documents: Contract) -> dict[str, object
         "lanes": Lanes.of(ends),
         "histories": queue_histories(run.events, documents),
         "end": end,
-        "conformances": [_Held.of(one) for one in run.conformances],
+        "conformances": [_Held.of(one) for one in held[:COMMITS_SHOWN_MAX]],
+        "further": held[COMMITS_SHOWN_MAX:],
         "style": inlined("run.css"),
         "script": inlined("rows.js"),
     }
