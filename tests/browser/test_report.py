@@ -190,6 +190,24 @@ def test_an_arrow_of_the_conformance_leads_to_its_message(page: Page, pages: dic
 
 
 @EVERY_RUN
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_name_of_an_arrow_is_broken_within_a_word(
+    name: str, size: ViewportSize, page: Page, pages: dict[str, str]
+) -> None:
+    page.set_viewport_size(size)
+    page.goto(pages[name])
+    lines = page.evaluate(
+        """() => [...document.querySelectorAll("table.arrows tbody th")].map(one => {
+            const range = document.createRange();
+            range.selectNodeContents(one);
+            return [one.textContent, new Set([...range.getClientRects()].map(box => box.top)).size];
+        })"""
+    )
+    assert len(lines) > 10
+    assert [text for text, count in lines if count > len(text.split())] == []
+
+
+@EVERY_RUN
 def test_it_works_without_scripts(name: str, browser: Browser, pages: dict[str, str]) -> None:
     with browser.new_context(viewport=WIDE, java_script_enabled=False) as context:
         watch = Watch(context)
