@@ -21,6 +21,7 @@ case $document in "$work"/venv/*) ;; *) echo "the wheel reads $document, which i
 "$phrasim" run "$(dirname "$(dirname "$document")")/scenarios" --trace traces --junit report.xml
 for name in push pull; do
     "$phrasim" replay "traces/$name.jsonl"
+    "$phrasim" report "traces/$name.jsonl" --out "$name.html"
     "$phrasim" diagram "traces/$name.jsonl" --format mermaid >/dev/null
     "$phrasim" conform "$document" "traces/$name.jsonl" | grep '12 of 12'
 done

@@ -33,6 +33,9 @@ MUCH_GOES_WRONG = (
 SECRET_LENGTH_MIN = 8
 """A secret that is shorter may stand in a page by chance, or as the word that says that there is none."""
 
+SCHEMES = frozenset({"Bearer", "AssetToken", "OAuth", "ApiKey"})
+"""What may stand in an `authorization` without a token, and is no secret."""
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -80,7 +83,7 @@ def secrets_of(event: Event) -> Iterator[str]:
     message = event.message
     for name, value in getattr(message, "headers", ()):
         if name == "authorization":
-            yield value.partition(" ")[2] or value
+            yield from {value.partition(" ")[2] or value} - SCHEMES
     pairs: list[tuple[str, Any]] = []
     if message.body.json is not msgspec.UNSET:
         pairs += _pairs(message.body.json)
