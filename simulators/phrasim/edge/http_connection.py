@@ -10,11 +10,11 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-from starlette.responses import Response
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from phrasim.edge.at_once import AtOnce
+from phrasim.edge.at_once import ROOM, Answer, AtOnce, OpenFile
+from phrasim.edge.file_sending import room, send_file
 from phrasim.edge.inbound import REPLY_DROPPED, BrokenOffError
 
 _logger = logging.getLogger("uvicorn.error.exchange")
@@ -87,14 +87,25 @@ class HttpConnection(HttpToolsProtocol):
         self.scope["path"] = unquote(path) if "%" in path else path
         self.scope["raw_path"] = url.path
         self.scope["query_string"] = url.query or b""
+        cast("Scope", self.scope)[ROOM] = self._room
         return True
 
-    def _write_whole(self, answer: Response) -> None:
+    def _room(self) -> int:
+        return room(self.transport)
+
+    def _write_whole(self, answer: Answer) -> None:
         """Send an answer as uvicorn's cycle does, but in one piece."""
+        if self._open:
+            cast("_Answering", self._open[-1].transport).release()
         head = [STATUS_LINE[answer.status_code]]
         for name, value in (*self.server_state.default_headers, *answer.raw_headers):
             head += (name, b": ", value, b"\r\n")
-        self.transport.write(b"".join((*head, b"\r\n", answer.body)))
+        head.append(b"\r\n")
+        if isinstance(answer, OpenFile):
+            with answer.file:
+                send_file(self.transport, b"".join(head), answer.file, answer.size)
+        else:
+            self.transport.write(b"".join((*head, answer.body)))
         self._idle_since = self.loop.time()
 
     def close_if_idle(self) -> None:
@@ -138,7 +149,7 @@ class _Answering:
         """Write, in the order of the calls."""
         if not self._begun:
             self._begun, self._held = True, data
-            self._loop.call_soon(self._release)
+            self._loop.call_soon(self.release)
         elif self._held:
             held, self._held = self._held, b""
             self._transport.writelines((held, data))
@@ -147,10 +158,11 @@ class _Answering:
 
     def close(self) -> None:
         """Close behind what was written."""
-        self._release()
+        self.release()
         self._transport.close()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Write the head that still waits for what is behind it."""
         if self._held:
             held, self._held = self._held, b""
             self._transport.write(held)

@@ -10,12 +10,12 @@ from itertools import chain
 from typing import NamedTuple
 
 import msgspec
-from starlette.responses import Response as Answered
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.clock import Clock
 from phrasim.documents import Operation
-from phrasim.edge.at_once import MATCHED, at_once
+from phrasim.edge.at_once import MATCHED, OpenFile, at_once
+from phrasim.edge.at_once import Answer as AnswerAtOnce
 from phrasim.edge.body import BodyCollector, journal_body, stored_body
 from phrasim.edge.context import Tracer, handled
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Faults
@@ -85,7 +85,7 @@ class InboundEdge:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-    def at_once(self, scope: Scope) -> Answered | None:
+    def at_once(self, scope: Scope) -> AnswerAtOnce | None:
         """A stranger's request, answered and recorded as `__call__` does it; None where that has to be called.
 
         So it has where anything may be special about the request: a `traceparent`, or faults, which are counted.
@@ -115,7 +115,7 @@ class InboundEdge:
                 _joined(scope["headers"]),
                 answer.status_code,
                 _joined(answer.raw_headers),
-                bytes(answer.body),
+                stored_body(answer.size, answer.sha256) if isinstance(answer, OpenFile) else bytes(answer.body),
             )
         )
         return answer
@@ -164,7 +164,7 @@ class _AnsweredAtOnce(NamedTuple):
     asked_headers: bytes
     status: int
     headers: bytes
-    content: bytes
+    content: bytes | Body
 
     def received(self) -> Received:
         known = self.request_id, self.stranger, self.receiver, self.operation.operation_id
@@ -173,7 +173,8 @@ class _AnsweredAtOnce(NamedTuple):
 
     def sent(self) -> Sent:
         headers = _decoded(_parted(self.headers))
-        body = journal_body(self.content, dict(headers).get("content-type"))
+        content = self.content
+        body = content if isinstance(content, Body) else journal_body(content, dict(headers).get("content-type"))
         known = self.response_id, self.receiver, self.stranger, self.operation.operation_id, self.request_id
         return Sent(at=self.sent_ns, message=_response(*known, self.status, headers, body))
 
