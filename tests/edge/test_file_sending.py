@@ -1,4 +1,4 @@
-"""A file that goes from the kernel's memory to a socket: whole, behind what was written before, or not at all."""
+"""A file that goes from the kernel's memory to a socket: whole, or as much as finds room and the rest behind it."""
 
 import asyncio
 import socket
@@ -10,13 +10,8 @@ from typing import Any
 
 import pytest
 import uvloop
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from phrasim.edge.file_sending import room, send_file
-from phrasim.edge.http_connection import HttpConnection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sendfile is used on Linux alone")
 
@@ -158,40 +153,3 @@ def test_where_the_caller_has_left_the_connection_ends(connected: Any, file: Pat
         await protocol.ended
 
     connected(main)
-
-
-def test_an_answer_at_once_goes_behind_a_head_that_still_waits_for_its_turn() -> None:
-    """The head of an answer to HEAD has nothing behind it in its turn, in which the next request may come."""
-    writes: list[bytes] = []
-
-    class Written(asyncio.Transport):
-        def write(self, data: Any) -> None:
-            writes.append(bytes(data))
-
-        def is_closing(self) -> bool:
-            return False
-
-        def get_extra_info(self, _name: str, default: Any = None) -> Any:
-            return default
-
-        def close(self) -> None:
-            pass
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await Response(b"1", headers={"x-answer": "first"})(scope, receive, send)
-
-    async def main() -> None:
-        config = Config(app, http=HttpConnection, ws="none", lifespan="off", log_config=None, access_log=False)
-        config.load()
-        connection = HttpConnection(config, ServerState(), {}, at_once=lambda _scope: Response(b"second"))
-        connection.connection_made(Written())
-        connection.data_received(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n")
-        await asyncio.sleep(0)  # The application has answered, and the loop has not gone on.
-        assert writes == []
-        connection.data_received(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-        connection.connection_lost(None)
-
-    asyncio.run(main())
-    assert b"x-answer: first" in writes[0]
-    assert writes[1].endswith(b"\r\n\r\nsecond")
-    assert len(writes) == 2

@@ -3,6 +3,8 @@
 An ASGI application may have a method `at_once` beside its `__call__`. It is asked for the answer to a GET without a
 body, and gives the very one that `__call__` would send; None where that has to wait, or does not fit into the socket:
 then `__call__` is called as ever. What wraps an application hands the question on or leaves the method out.
+
+The scope of such a question is of what the request itself says (its method, target and headers), and `ROOM`.
 """
 
 from collections.abc import Callable

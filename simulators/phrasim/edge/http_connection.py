@@ -5,6 +5,7 @@ A connection that the edge breaks off, and an exchange that ends with the server
 
 import asyncio
 import logging
+import re
 from collections import deque
 from typing import Any, cast
 from urllib.parse import unquote
@@ -35,10 +36,11 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser has the head of a request."""
         if self._at_once is not None and self._is_simple():
-            answer = self._at_once(cast("Scope", self.scope))
+            answer = self._at_once(self._asked())
             if answer is not None:
                 self._write_whole(answer)
                 return
+        self._make_scope()
         super().on_headers_complete()
         while self._open and self._open[0].response_complete:
             self._open.popleft()
@@ -47,9 +49,16 @@ class HttpConnection(HttpToolsProtocol):
         self._open.append(self.cycle)
 
     def on_message_begin(self) -> None:
-        """The parser has the beginning of a request."""
-        super().on_message_begin()
+        """The parser has the beginning of a request; uvicorn would make the scope here, which not every one needs."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._idle_since = None
+
+    def _make_scope(self) -> None:
+        """Do what uvicorn does at the beginning of a request, for one whose head is there already."""
+        known = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = known
+        self.scope["headers"] = self.headers
 
     def on_body(self, body: bytes) -> None:
         """The parser has a part of a body; one that comes alone is copied neither here nor when it is received."""
@@ -66,7 +75,7 @@ class HttpConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def _is_simple(self) -> bool:
-        """Whether a request is one that may be answered at once; then its scope is whole.
+        """Whether a request is one that may be answered at once.
 
         Another is under way, the caller does not read, or the connection ends: that is all left to uvicorn.
         """
@@ -74,21 +83,31 @@ class HttpConnection(HttpToolsProtocol):
         if (
             parser.get_method() != b"GET"
             or not parser.should_keep_alive()
-            or parser.get_http_version() != "1.1"
-            or parser.should_upgrade()
             or self.flow.write_paused
             or not (self.cycle is None or self.cycle.response_complete)
-            or not _SAYS_OF_A_BODY.isdisjoint(dict(self.headers))
         ):
             return False
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        self.scope["method"] = "GET"
-        self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"] = url.path
-        self.scope["query_string"] = url.query or b""
-        cast("Scope", self.scope)[ROOM] = self._room
-        return True
+        named = dict(self.headers)
+        if b"connection" in named and (parser.get_http_version() != "1.1" or parser.should_upgrade()):
+            return False  # Without that header only a connection of HTTP/1.1 stays, and none is upgraded.
+        return _SAYS_OF_A_BODY.isdisjoint(named)
+
+    def _asked(self) -> Scope:
+        """The scope of the question for an answer at once."""
+        if _PLAIN_PATH(self.url) is not None:
+            raw_path, query, path = self.url, b"", self.url.decode("ascii")
+        else:
+            url = httptools.parse_url(self.url)
+            raw_path, query, path = url.path, url.query or b"", unquote(url.path.decode("ascii"))
+        return {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            ROOM: self._room,
+        }
 
     def _room(self) -> int:
         return room(self.transport)
@@ -167,6 +186,9 @@ class _Answering:
             held, self._held = self._held, b""
             self._transport.write(held)
 
+
+_PLAIN_PATH = re.compile(rb"/[A-Za-z0-9/._~-]*").fullmatch
+"""A target that is a path and no more, in which nothing is encoded: it need not be taken apart."""
 
 _SAYS_OF_A_BODY = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 

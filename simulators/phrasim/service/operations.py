@@ -186,11 +186,10 @@ class _JsonAnswer(Response):
         self.status_code = status
         self.background = None
         self.body = msgspec.json.encode(value)
-        self.raw_headers = [
-            *((name.lower().encode("latin-1"), written.encode("latin-1")) for name, written in headers.items()),
-            (b"content-length", b"%d" % len(self.body)),
-            _JSON,
-        ]
+        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), _JSON]
+        if headers:
+            latin = ((name.lower().encode("latin-1"), written.encode("latin-1")) for name, written in headers.items())
+            self.raw_headers[:0] = latin
 
 
 _JSON = (b"content-type", b"application/json")
