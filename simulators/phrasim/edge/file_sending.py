@@ -67,6 +67,9 @@ def send_file(transport: Any, head: bytes, file: BinaryIO, size: int) -> None:
             transport.close()
 
 
-def _socket(transport: Any) -> socket.socket:
-    """The transport's socket, which stays the transport's: to be detached again. uvloop's own hands out its number."""
-    return socket.socket(fileno=transport.get_extra_info("socket").fileno())
+def _socket(transport: Any) -> socket.SocketType:
+    """The transport's socket, which stays the transport's: to be detached again. uvloop's own only tells its number.
+
+    Of which family it is matters to addresses alone; it is said here since Python would ask the kernel.
+    """
+    return socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, transport.get_extra_info("socket").fileno())

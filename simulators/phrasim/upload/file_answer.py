@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -54,7 +55,7 @@ class FileAnswer:
             file = self.storage.open(self.file)
         except FileNotFoundError:
             return self.gone()
-        if os.fstat(file.fileno()).st_size < size:
+        if file.seek(0, os.SEEK_END) < size:
             file.close()
             return None
         return OpenFile(200, self._raw_headers(), file, size, self.file.sha256)
@@ -63,6 +64,7 @@ class FileAnswer:
         return [(name.encode(), value.encode()) for name, value in self.headers.items()]
 
 
+@lru_cache(maxsize=1024)
 def content_disposition(name: str) -> str:
     """`attachment` with the client's name: quoted, and in RFC 8187's form where it is not plain ASCII."""
     plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in name)
