@@ -185,3 +185,44 @@ def test_a_file_that_grew_on_the_disk_is_answered_as_it_was_stored(
         client.writer.close()
 
     served(main, PLAN)
+
+
+CHANGES = [
+    (("", ""), 200),
+    (("signature=", "signature=0"), 403),
+    (("expires=", "until="), 403),
+    (("files/", "files/0"), 403),
+]
+
+
+@pytest.mark.parametrize(("change", "status"), CHANGES)
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "there"])
+def test_the_url_of_a_file_is_answered_so_in_the_deployed_profile_too(
+    served: Any, connect: Any, at_once: list[str], change: tuple[str, str], status: int, deleted: bool
+) -> None:
+    content = content_of(5000)
+
+    async def main(one: Any) -> None:
+        suite = one.suite
+        uploaded = await suite.http.post(
+            suite.url("upload", "/assets"),
+            headers=suite.bearer,
+            data={"targetId": suite.described["upload"]["targets"][0]["id"]},
+            files={"file": ("test.bin", content)},
+        )
+        if deleted:
+            on_disk(one).unlink()
+        target = uploaded.json()["url"].removeprefix(suite.url("upload", "")).replace(*change)
+        client = await connect(one)
+        client.ask(target)
+        answer, recorded = await client.answer(), told(one)
+        assert answer[0].split()[1] == str(404 if deleted and status == 200 else status)
+        assert (answer[2] == content) == (status == 200 and not deleted)
+        assert at_once == [target]
+        client.ask(target, "Connection: close")
+        assert await client.answer() == answer
+        assert told(one) == recorded
+        assert at_once == [target]
+        client.writer.close()
+
+    served(main, Plan(setting=Setting(profile="deployed", mode="off")))
