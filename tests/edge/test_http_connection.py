@@ -155,7 +155,12 @@ def test_an_answer_at_once_goes_behind_a_head_that_still_waits_for_its_turn() ->
 
     async def main() -> list[bytes]:
         transport = Written()
-        made = connection(Application(), transport, lambda _scope: Response(b"at once"))
+
+        def at_once(_scope: Scope) -> Answer:
+            assert len(transport.writes) == 1, "room for a file is what is left behind that head"
+            return Response(b"at once")
+
+        made = connection(Application(), transport, at_once)
         made.data_received(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n")
         await asyncio.sleep(0)  # The application has answered, and the loop has not gone on.
         assert transport.writes == []

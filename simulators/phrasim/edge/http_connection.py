@@ -36,6 +36,9 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser has the head of a request."""
         if self._at_once is not None and self._is_simple():
+            if self._open:
+                # What still waits of the answer before is not to be overtaken, and takes room.
+                cast("_Answering", self._open[-1].transport).release()
             answer = self._at_once(self._asked())
             if answer is not None:
                 self._write_whole(answer)
@@ -114,8 +117,6 @@ class HttpConnection(HttpToolsProtocol):
 
     def _write_whole(self, answer: Answer) -> None:
         """Send an answer as uvicorn's cycle does, but in one piece."""
-        if self._open:
-            cast("_Answering", self._open[-1].transport).release()
         head = [STATUS_LINE[answer.status_code]]
         for name, value in (*self.server_state.default_headers, *answer.raw_headers):
             head += (name, b": ", value, b"\r\n")
