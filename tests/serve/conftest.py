@@ -3,12 +3,15 @@
 `served(main, plan)` runs `main(Served)` with a landscape as `phrasim serve` has it; `server(...)` starts the command.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
+from phrasim.edge.http_connection import HttpConnection
+from serve.by_hand import Client
 from serve.callers import run_served, server_process, suite, until
 
 
@@ -32,3 +35,28 @@ def caller() -> Callable[..., Any]:
 def when() -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
     """`await when(found)`: what `found` finds, as soon as it finds something."""
     return until
+
+
+@pytest.fixture(scope="session")
+def connect() -> Callable[[Any], Awaitable[Client]]:
+    """`await connect(one)`: a client of the upload service of a landscape."""
+
+    async def connected(one: Any) -> Client:
+        port = int(one.suite.described["upload"]["url"].rpartition(":")[2])
+        return Client(*await asyncio.open_connection("127.0.0.1", port))
+
+    return connected
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The targets of the requests that are answered at once, as they come."""
+    seen: list[str] = []
+    write = HttpConnection._write_whole
+
+    def written(self: HttpConnection, answer: Any) -> None:
+        seen.append(self.url.decode())
+        write(self, answer)
+
+    monkeypatch.setattr(HttpConnection, "_write_whole", written)
+    return seen

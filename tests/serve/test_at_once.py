@@ -10,7 +10,6 @@ from starlette.responses import Response
 from phrasim.documents import specification
 from phrasim.edge.at_once import MATCHED
 from phrasim.edge.at_once import at_once as at_once_of
-from phrasim.edge.http_connection import HttpConnection
 from phrasim.journal.events import Received, Sent
 from phrasim.serve.landscape import Plan
 from phrasim.service.operations import json_answer, service
@@ -19,51 +18,6 @@ from phrasim.upload.documented.state import UploadState
 
 PLAN = Plan(setting=Setting(mode="off"))
 NO_ID = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The targets of the requests that are answered at once, as they come."""
-    seen: list[str] = []
-    write = HttpConnection._write_whole
-
-    def written(self: HttpConnection, answer: Any) -> None:
-        seen.append(self.url.decode())
-        write(self, answer)
-
-    monkeypatch.setattr(HttpConnection, "_write_whole", written)
-    return seen
-
-
-class Client:
-    """Somebody who writes requests by hand, on one connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self.writer = writer
-
-    @staticmethod
-    async def at(one: Any) -> "Client":
-        url = one.suite.described["upload"]["url"]
-        return Client(*await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2])))
-
-    def ask(self, target: str, *headers: str, method: str = "GET") -> None:
-        self.writer.write("\r\n".join((f"{method} {target} HTTP/1.1", "Host: upload", *headers, "", "")).encode())
-
-    async def rest(self) -> bytes:
-        """What comes until the server closes."""
-        async with asyncio.timeout(20):
-            rest = await self._reader.read()
-        self.writer.close()
-        return rest
-
-    async def answer(self) -> tuple[str, dict[str, str], bytes]:
-        """Status line, headers but for what is of the connection, and body."""
-        status, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-        headers = dict(line.split(": ", 1) for line in lines)
-        assert "date" in headers
-        body = await self._reader.readexactly(int(headers["content-length"]))
-        return status, {name: headers[name] for name in headers if name not in ("date", "connection")}, body
 
 
 async def committed(one: Any) -> tuple[str, str]:
@@ -108,20 +62,29 @@ CASES = [
     ("/assets/{asset}", ["Authorization: AssetToken {token}", "Content-Length: 0"], 200, False),
     ("/assets/{asset}", ["Authorization: AssetToken {token}", "traceparent: 00-{trace}-01"], 200, False),
     ("/assets/{asset}/", ["Authorization: AssetToken {token}"], 404, False),
+    ("/assets/{asset}/download", ["Authorization: AssetToken {token}"], 200, True),
+    ("/assets/{asset}/download?a=b", ["Authorization: AssetToken {token}", "Range: bytes=1-2"], 200, True),
+    ("/assets/{asset}/download", ["Authorization: AssetToken {token}", 'If-None-Match: "a"'], 200, True),
+    ("/assets/{asset}/download", ["Authorization: AssetToken wrong"], 403, True),
+    ("/assets/{asset}/download", [], 401, True),
+    (f"/assets/{NO_ID}/download", ["Authorization: AssetToken {token}"], 404, True),
+    ("/assets/{asset}/download", ["Authorization: Bearer {administrator}"], 200, True),
+    ("/assets/{asset}/download", ["Authorization: Bearer unknown"], 401, False),
+    ("/assets/{asset}/download", ["Authorization: AssetToken {token}", "traceparent: 00-{trace}-01"], 200, False),
     ("/commits", ["Authorization: Bearer {administrator}"], 200, False),
 ]
 
 
 @pytest.mark.parametrize(("target", "headers", "status", "taken"), CASES, ids=range(len(CASES)))
 def test_the_answer_and_the_journal_are_those_of_the_application(
-    served: Any, at_once: list[str], target: str, headers: list[str], status: int, taken: bool
+    served: Any, connect: Any, at_once: list[str], target: str, headers: list[str], status: int, taken: bool
 ) -> None:
     async def main(one: Any) -> None:
         asset, token = await committed(one)
         known = {"asset": asset, "token": token, "trace": f"{1:032x}-{1:016x}"}
         known["administrator"] = one.suite.described["users"][1]["token"]
         asked, lines = target.format(**known), [line.format(**known) for line in headers]
-        client = await Client.at(one)
+        client = await connect(one)
         if "Bearer {administrator}" in str(headers):
             client.ask(asked, *lines)  # Auth is asked once who that is.
             await client.answer()
@@ -142,26 +105,26 @@ def test_the_answer_and_the_journal_are_those_of_the_application(
 
 
 def test_a_first_request_may_be_answered_at_once_and_others_follow_on_the_connection(
-    served: Any, at_once: list[str]
+    served: Any, connect: Any, at_once: list[str]
 ) -> None:
     async def main(one: Any) -> None:
         asset, token = await committed(one)
-        client = await Client.at(one)
+        client = await connect(one)
         for _ in range(3):
             client.ask(f"/assets/{asset}", f"Authorization: AssetToken {token}")
             assert (await client.answer())[0] == "HTTP/1.1 200 OK"
         client.ask(f"/assets/{asset}/download", f"Authorization: AssetToken {token}")
         assert (await client.answer())[2] == b"content"
-        assert len(at_once) == 3
+        assert len(at_once) == 4
         client.writer.close()
 
     served(main, PLAN)
 
 
-def test_requests_that_come_at_once_are_answered_in_their_order(served: Any, at_once: list[str]) -> None:
+def test_requests_that_come_at_once_are_answered_in_their_order(served: Any, connect: Any, at_once: list[str]) -> None:
     async def main(one: Any) -> None:
         asset, token = await committed(one)
-        client = await Client.at(one)
+        client = await connect(one)
         targets = [f"/assets/{asset}{more}" for more in ("", "/download", "?1", "/download", "/", "?2")]
         for target in targets:
             client.ask(target, f"Authorization: AssetToken {token}")
@@ -179,16 +142,19 @@ def test_requests_that_come_at_once_are_answered_in_their_order(served: Any, at_
     served(main, PLAN)
 
 
-def test_a_fault_strikes_what_would_be_answered_at_once(served: Any, at_once: list[str]) -> None:
+@pytest.mark.parametrize(("operation_id", "path"), [("getAsset", ""), ("downloadAsset", "/download")])
+def test_a_fault_strikes_what_would_be_answered_at_once(
+    served: Any, connect: Any, at_once: list[str], operation_id: str, path: str
+) -> None:
     async def main(one: Any) -> None:
         asset, token = await committed(one)
         answer = await one.suite.control.post(
-            "/faults", json={"operationId": "getAsset", "occurrences": [1], "answer": {"status": 503}}
+            "/faults", json={"operationId": operation_id, "occurrences": [1], "answer": {"status": 503}}
         )
         assert answer.status_code == 201
-        client = await Client.at(one)
+        client = await connect(one)
         for status in ("503", "200"):
-            client.ask(f"/assets/{asset}", f"Authorization: AssetToken {token}")
+            client.ask(f"/assets/{asset}{path}", f"Authorization: AssetToken {token}")
             assert (await client.answer())[0].split()[1] == status
         assert at_once == []
         client.writer.close()
@@ -197,7 +163,7 @@ def test_a_fault_strikes_what_would_be_answered_at_once(served: Any, at_once: li
 
 
 def test_a_handler_that_fails_is_asked_again_and_answered_for_once(
-    served: Any, at_once: list[str], monkeypatch: pytest.MonkeyPatch
+    served: Any, connect: Any, at_once: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main(one: Any) -> None:
         asset, token = await committed(one)
@@ -207,7 +173,7 @@ def test_a_handler_that_fails_is_asked_again_and_answered_for_once(
             raise KeyError("a bug")
 
         monkeypatch.setattr(UploadState, "asset", fails)
-        client = await Client.at(one)
+        client = await connect(one)
         client.ask(f"/assets/{asset}", f"Authorization: AssetToken {token}")
         assert (await client.answer())[0] == "HTTP/1.1 500 Internal Server Error"
         kinds = [type(event).__name__ for event in one.landscape.network.journal.events]
@@ -218,11 +184,11 @@ def test_a_handler_that_fails_is_asked_again_and_answered_for_once(
     served(main, PLAN)
 
 
-def test_who_listens_or_follows_hears_of_it(served: Any, at_once: list[str]) -> None:
+def test_who_listens_or_follows_hears_of_it(served: Any, connect: Any, at_once: list[str]) -> None:
     async def main(one: Any) -> None:
         asset, token = await committed(one)
         journal, heard = one.landscape.network.journal, []
-        client = await Client.at(one)
+        client = await connect(one)
 
         async def ask() -> None:
             client.ask(f"/assets/{asset}", f"Authorization: AssetToken {token}")
@@ -250,12 +216,14 @@ def test_who_listens_or_follows_hears_of_it(served: Any, at_once: list[str]) -> 
     served(main, PLAN)
 
 
-def test_a_connection_that_is_idle_behind_such_an_answer_is_closed_in_time(served: Any, at_once: list[str]) -> None:
+def test_a_connection_that_is_idle_behind_such_an_answer_is_closed_in_time(
+    served: Any, connect: Any, at_once: list[str]
+) -> None:
     """The time of uvicorn's timers is set aside here: only the look that is taken each second closes anything."""
 
     async def main(one: Any) -> None:
         asset, token = await committed(one)
-        client, half = await Client.at(one), await Client.at(one)
+        client, half = await connect(one), await connect(one)
         for caller in (client, half):
             caller.ask(f"/assets/{asset}", f"Authorization: AssetToken {token}")
             await caller.answer()
@@ -274,10 +242,12 @@ def test_a_connection_that_is_idle_behind_such_an_answer_is_closed_in_time(serve
     served(main, PLAN)
 
 
-def test_nobody_is_answered_at_once_while_a_landscape_begins_anew(served: Any, at_once: list[str]) -> None:
+def test_nobody_is_answered_at_once_while_a_landscape_begins_anew(
+    served: Any, connect: Any, at_once: list[str]
+) -> None:
     async def main(one: Any) -> None:
         asset, token = await committed(one)
-        client = await Client.at(one)
+        client = await connect(one)
         await one.landscape._entrance.close()
         client.ask(f"/assets/{asset}", f"Authorization: AssetToken {token}")
         waiting = asyncio.ensure_future(client.answer())

@@ -58,7 +58,8 @@ class Contract:
 
         `path` has no query.
         """
-        return self.specification(participant).match(method, path) if participant in self._services else None
+        file = self._services.get(participant)
+        return None if file is None else specification(file).match(method, path)
 
     def operation(self, participant: str, method: str, path: str) -> Operation | None:
         """The operation that a request to `participant` is; None if it is none."""

@@ -1,19 +1,38 @@
 """Answers that nobody has to be waited for: given between two reads of a socket, without a task of their own.
 
 An ASGI application may have a method `at_once` beside its `__call__`. It is asked for the answer to a GET without a
-body, and gives the very one that `__call__` would send; None where that has to wait, or is no matter of a few bytes:
+body, and gives the very one that `__call__` would send; None where that has to wait, or does not fit into the socket:
 then `__call__` is called as ever. What wraps an application hands the question on or leaves the method out.
+
+The scope of such a question is of what the request itself says (its method, target and headers), and `ROOM`.
 """
 
 from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
-AtOnce = Callable[[Scope], Response | None]
+
+class OpenFile(NamedTuple):
+    """An answer whose body are the first `size` bytes of an open file, of the digest `sha256`; its sender closes it."""
+
+    status_code: int
+    raw_headers: list[tuple[bytes, bytes]]
+    file: BinaryIO
+    size: int
+    sha256: str
+
+
+Answer = Response | OpenFile
+
+AtOnce = Callable[[Scope], Answer | None]
 
 MATCHED = "phrasim.matched"
 """The key of a scope under which an edge says which operation is asked for, and with which path parameters."""
+
+ROOM = "phrasim.room"
+"""The key of a scope under which a connection says, when it is called, how many bytes of a file it takes at once."""
 
 
 def at_once(app: ASGIApp) -> AtOnce:
@@ -22,5 +41,5 @@ def at_once(app: ASGIApp) -> AtOnce:
     return own
 
 
-def _never(_scope: Scope) -> Response | None:
+def _never(_scope: Scope) -> Answer | None:
     return None

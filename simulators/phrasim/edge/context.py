@@ -74,8 +74,17 @@ class Tracer:
 
     def next_id(self) -> str:
         """The id of the next message that the participant sends."""
-        self._count += 1
-        return f"{self._participant}-{self._count}"
+        return self.id_of(self.next_numbers(1))
+
+    def next_numbers(self, count: int) -> int:
+        """The first of so many numbers for the next messages, of which ids are made once somebody reads them."""
+        first = self._count + 1
+        self._count += count
+        return first
+
+    def id_of(self, number: int) -> str:
+        """The id of the message that has that number."""
+        return f"{self._participant}-{number}"
 
     def traceparent(self, message_id: str) -> str:
         """A new `traceparent` for the message, in the trace of what is being worked on, announced to the receiver."""

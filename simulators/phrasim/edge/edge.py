@@ -3,6 +3,7 @@
 import random
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -48,7 +49,7 @@ class Edge:
             self.participant,
             app,
             stranger=self._stranger,
-            match=lambda method, path: self._wire.contract.match(self.participant, method, path),
+            match=partial(self._wire.contract.match, self.participant),
             journal=self.journal,
             tracer=self.tracer,
             faults=self._wire.faults,

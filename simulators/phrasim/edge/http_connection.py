@@ -5,16 +5,17 @@ A connection that the edge breaks off, and an exchange that ends with the server
 
 import asyncio
 import logging
+import re
 from collections import deque
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-from starlette.responses import Response
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from phrasim.edge.at_once import AtOnce
+from phrasim.edge.at_once import ROOM, Answer, AtOnce, OpenFile
+from phrasim.edge.file_sending import room, send_file
 from phrasim.edge.inbound import REPLY_DROPPED, BrokenOffError
 
 _logger = logging.getLogger("uvicorn.error.exchange")
@@ -35,10 +36,14 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser has the head of a request."""
         if self._at_once is not None and self._is_simple():
-            answer = self._at_once(cast("Scope", self.scope))
+            if self._open:
+                # What still waits of the answer before is not to be overtaken, and takes room.
+                cast("_Answering", self._open[-1].transport).release()
+            answer = self._at_once(self._asked())
             if answer is not None:
                 self._write_whole(answer)
                 return
+        self._make_scope()
         super().on_headers_complete()
         while self._open and self._open[0].response_complete:
             self._open.popleft()
@@ -47,9 +52,16 @@ class HttpConnection(HttpToolsProtocol):
         self._open.append(self.cycle)
 
     def on_message_begin(self) -> None:
-        """The parser has the beginning of a request."""
-        super().on_message_begin()
+        """The parser has the beginning of a request; uvicorn would make the scope here, which not every one needs."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._idle_since = None
+
+    def _make_scope(self) -> None:
+        """Do what uvicorn does at the beginning of a request, for one whose head is there already."""
+        known = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = known
+        self.scope["headers"] = self.headers
 
     def on_body(self, body: bytes) -> None:
         """The parser has a part of a body; one that comes alone is copied neither here nor when it is received."""
@@ -66,7 +78,7 @@ class HttpConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def _is_simple(self) -> bool:
-        """Whether a request is one that may be answered at once; then its scope is whole.
+        """Whether a request is one that may be answered at once.
 
         Another is under way, the caller does not read, or the connection ends: that is all left to uvicorn.
         """
@@ -74,27 +86,46 @@ class HttpConnection(HttpToolsProtocol):
         if (
             parser.get_method() != b"GET"
             or not parser.should_keep_alive()
-            or parser.get_http_version() != "1.1"
-            or parser.should_upgrade()
             or self.flow.write_paused
             or not (self.cycle is None or self.cycle.response_complete)
-            or not _SAYS_OF_A_BODY.isdisjoint(dict(self.headers))
         ):
             return False
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        self.scope["method"] = "GET"
-        self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"] = url.path
-        self.scope["query_string"] = url.query or b""
-        return True
+        named = dict(self.headers)
+        if b"connection" in named and (parser.get_http_version() != "1.1" or parser.should_upgrade()):
+            return False  # Without that header only a connection of HTTP/1.1 stays, and none is upgraded.
+        return _SAYS_OF_A_BODY.isdisjoint(named)
 
-    def _write_whole(self, answer: Response) -> None:
+    def _asked(self) -> Scope:
+        """The scope of the question for an answer at once."""
+        if _PLAIN_PATH(self.url) is not None:
+            raw_path, query, path = self.url, b"", self.url.decode("ascii")
+        else:
+            url = httptools.parse_url(self.url)
+            raw_path, query, path = url.path, url.query or b"", unquote(url.path.decode("ascii"))
+        return {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            ROOM: self._room,
+        }
+
+    def _room(self) -> int:
+        return room(self.transport)
+
+    def _write_whole(self, answer: Answer) -> None:
         """Send an answer as uvicorn's cycle does, but in one piece."""
         head = [STATUS_LINE[answer.status_code]]
         for name, value in (*self.server_state.default_headers, *answer.raw_headers):
             head += (name, b": ", value, b"\r\n")
-        self.transport.write(b"".join((*head, b"\r\n", answer.body)))
+        head.append(b"\r\n")
+        if isinstance(answer, OpenFile):
+            with answer.file:
+                send_file(self.transport, b"".join(head), answer.file, answer.size)
+        else:
+            self.transport.write(b"".join((*head, answer.body)))
         self._idle_since = self.loop.time()
 
     def close_if_idle(self) -> None:
@@ -138,7 +169,7 @@ class _Answering:
         """Write, in the order of the calls."""
         if not self._begun:
             self._begun, self._held = True, data
-            self._loop.call_soon(self._release)
+            self._loop.call_soon(self.release)
         elif self._held:
             held, self._held = self._held, b""
             self._transport.writelines((held, data))
@@ -147,14 +178,18 @@ class _Answering:
 
     def close(self) -> None:
         """Close behind what was written."""
-        self._release()
+        self.release()
         self._transport.close()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Write the head that still waits for what is behind it."""
         if self._held:
             held, self._held = self._held, b""
             self._transport.write(held)
 
+
+_PLAIN_PATH = re.compile(rb"/[A-Za-z0-9/._~-]*").fullmatch
+"""A target that is a path and no more, in which nothing is encoded: it need not be taken apart."""
 
 _SAYS_OF_A_BODY = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 

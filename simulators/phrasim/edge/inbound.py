@@ -10,12 +10,12 @@ from itertools import chain
 from typing import NamedTuple
 
 import msgspec
-from starlette.responses import Response as Answered
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.clock import Clock
 from phrasim.documents import Operation
-from phrasim.edge.at_once import MATCHED, at_once
+from phrasim.edge.at_once import MATCHED, OpenFile, at_once
+from phrasim.edge.at_once import Answer as AnswerAtOnce
 from phrasim.edge.body import BodyCollector, journal_body, stored_body
 from phrasim.edge.context import Tracer, handled
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Faults
@@ -85,7 +85,7 @@ class InboundEdge:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-    def at_once(self, scope: Scope) -> Answered | None:
+    def at_once(self, scope: Scope) -> AnswerAtOnce | None:
         """A stranger's request, answered and recorded as `__call__` does it; None where that has to be called.
 
         So it has where anything may be special about the request: a `traceparent`, or faults, which are counted.
@@ -94,7 +94,6 @@ class InboundEdge:
         if matched is None or self._faults or b"traceparent" in dict(scope["headers"]):
             return None
         scope[MATCHED] = matched
-        received_ns = self._clock.now_ns()
         try:
             answer = self._app_at_once(scope)
         except Exception:  # noqa: BLE001 - it will be raised again, where it is answered for
@@ -106,16 +105,15 @@ class InboundEdge:
                 self._participant,
                 self._stranger(matched[0]),
                 matched[0],
-                self._tracer.next_id(),
-                self._tracer.next_id(),
-                received_ns,
+                self._tracer,
+                self._tracer.next_numbers(2),
                 self._clock.now_ns(),
                 scope["raw_path"],
                 scope["query_string"],
                 _joined(scope["headers"]),
                 answer.status_code,
                 _joined(answer.raw_headers),
-                bytes(answer.body),
+                stored_body(answer.size, answer.sha256) if isinstance(answer, OpenFile) else bytes(answer.body),
             )
         )
         return answer
@@ -150,32 +148,37 @@ class InboundEdge:
 
 
 class _AnsweredAtOnce(NamedTuple):
-    """An exchange that was answered at once, in few values: the journal keeps thousands of them."""
+    """An exchange that was answered at once, in few values: the journal keeps thousands of them.
+
+    The request has the number `first`, and its answer the next one. Both passed at the same time: that of a server's
+    loop stands still while it calls anybody.
+    """
 
     receiver: Participant
     stranger: Participant
     operation: Operation
-    request_id: str
-    response_id: str
-    received_ns: int
-    sent_ns: int
+    tracer: Tracer
+    first: int
+    at_ns: int
     path: bytes
     query: bytes
     asked_headers: bytes
     status: int
     headers: bytes
-    content: bytes
+    content: bytes | Body
 
     def received(self) -> Received:
-        known = self.request_id, self.stranger, self.receiver, self.operation.operation_id
+        known = self.tracer.id_of(self.first), self.stranger, self.receiver, self.operation.operation_id
         asked = self.operation.method, self.path, self.query, _decoded(_parted(self.asked_headers))
-        return Received(at=self.received_ns, message=_request(*known, *asked, journal_body(b"", None)))
+        return Received(at=self.at_ns, message=_request(*known, *asked, journal_body(b"", None)))
 
     def sent(self) -> Sent:
         headers = _decoded(_parted(self.headers))
-        body = journal_body(self.content, dict(headers).get("content-type"))
-        known = self.response_id, self.receiver, self.stranger, self.operation.operation_id, self.request_id
-        return Sent(at=self.sent_ns, message=_response(*known, self.status, headers, body))
+        content = self.content
+        body = content if isinstance(content, Body) else journal_body(content, dict(headers).get("content-type"))
+        request_id, response_id = self.tracer.id_of(self.first), self.tracer.id_of(self.first + 1)
+        known = response_id, self.receiver, self.stranger, self.operation.operation_id, request_id
+        return Sent(at=self.at_ns, message=_response(*known, self.status, headers, body))
 
 
 class _Exchange:

@@ -60,14 +60,17 @@ class Journal:
         """The number of the first event since the journal was cleared."""
         self._next = 0
         self._events: list[Event] = []
-        self._unmade: deque[Event | Callable[[], Event]] = deque(maxlen=events_max)
-        """What came behind `_events`: an event that is made once it is read, and whatever came after it."""
+        self._unmade: deque[Event | Exchange] = deque(maxlen=events_max)
+        """What came behind `_events`: an exchange whose events are made once they are read, and whatever came after it.
+
+        It stands there twice, once for each event.
+        """
 
     @property
     def events(self) -> list[Event]:
         """The events that are kept."""
         if self._unmade:
-            self._events.extend(one() if callable(one) else one for one in self._unmade)
+            self._events.extend(self._made())
             self._unmade.clear()
         self._forget()
         return self._events
@@ -140,7 +143,7 @@ class Journal:
             self._append(exchange.sent())
             return
         self._next += 2
-        self._keep_unmade(exchange.received, exchange.sent)
+        self._keep_unmade((exchange, exchange))
         if self._waiting:
             self._wake()
 
@@ -155,7 +158,7 @@ class Journal:
     def _append(self, event: Event) -> None:
         self._next += 1
         if self._unmade:
-            self._keep_unmade(event)
+            self._keep_unmade((event,))
         else:
             self._events.append(event)
             if self._events_max is not None and len(self._events) > self._events_max * _SLACK:
@@ -165,7 +168,20 @@ class Journal:
         for listener in tuple(self._listeners):
             listener(event)
 
-    def _keep_unmade(self, *events: Event | Callable[[], Event]) -> None:
+    def _made(self) -> list[Event]:
+        """The events of `_unmade`. The first event of an exchange may be forgotten, the second never before it."""
+        events: list[Event] = []
+        behind = None
+        for one in reversed(self._unmade):
+            if isinstance(one, Event):
+                events.append(one)
+            else:
+                events.append(one.received() if one is behind else one.sent())
+            behind = one
+        events.reverse()
+        return events
+
+    def _keep_unmade(self, events: tuple[Event | Exchange, ...]) -> None:
         self._unmade.extend(events)
         if self._events and len(self._unmade) == self._events_max:
             self._events.clear()  # Nothing of it is kept any more.

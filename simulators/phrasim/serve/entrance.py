@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from phrasim.edge.at_once import AtOnce, at_once
+from phrasim.edge.at_once import Answer, AtOnce, at_once
 from phrasim.edge.inbound import BrokenOffError
 from phrasim.service.refusal import problem
 
@@ -76,7 +75,7 @@ class Entrance:
                 raise BrokenOffError(str(error)) from error
             await problem(503, str(error), {"connection": "close"})(scope, receive, send)
 
-    def answer_at_once(self, name: str, scope: Scope) -> Response | None:
+    def answer_at_once(self, name: str, scope: Scope) -> Answer | None:
         """The answer of the application of that name, where it need not wait, and neither does the request."""
         return self._at_once[name](scope) if self._opened.is_set() else None
 
@@ -92,7 +91,7 @@ class Door:
         """An ASGI application."""
         await self.entrance.answer(self.name, scope, receive, send)
 
-    def at_once(self, scope: Scope) -> Response | None:
+    def at_once(self, scope: Scope) -> Answer | None:
         """As `phrasim.edge.at_once` has it."""
         return self.entrance.answer_at_once(self.name, scope)
 

@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.documents import Operation, Specification
-from phrasim.edge.at_once import MATCHED
+from phrasim.edge.at_once import MATCHED, Answer, at_once
 from phrasim.service.refusal import Refusal, failure, http_exception
 
 REQUEST_BYTES_MAX = 1024 * 1024
@@ -92,8 +92,11 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[ASGIApp]]
 
-HandlerAtOnce = Callable[[Call], Response | None]
-"""Gives the answer of the handler beside it where that need not wait, else None, and changes nothing by it."""
+HandlerAtOnce = Callable[[Call], ASGIApp | None]
+"""Gives the answer of the handler beside it where that need not wait, else None, and changes nothing by it.
+
+Of an answer that is no Response its own `at_once` is asked.
+"""
 
 
 def service(
@@ -119,16 +122,17 @@ class Service(Starlette):
 
     handlers_at_once: Mapping[str, HandlerAtOnce]
 
-    def at_once(self, scope: Scope) -> Response | None:
+    def at_once(self, scope: Scope) -> Answer | None:
         """The answer to a request whose operation an edge has matched, where it can be given at once."""
         operation, path = scope.get(MATCHED, (None, {}))
         handler = self.handlers_at_once.get(operation.operation_id) if operation else None
         if handler is None:
             return None
         try:
-            return handler(Call(operation, path, scope, _never))
+            answer = handler(Call(operation, path, scope, _never))
         except Refusal as refusal:
             return refusal.response()
+        return answer if answer is None or isinstance(answer, Response) else at_once(answer)(scope)
 
 
 async def _never() -> Message:
@@ -182,11 +186,10 @@ class _JsonAnswer(Response):
         self.status_code = status
         self.background = None
         self.body = msgspec.json.encode(value)
-        self.raw_headers = [
-            *((name.lower().encode("latin-1"), written.encode("latin-1")) for name, written in headers.items()),
-            (b"content-length", b"%d" % len(self.body)),
-            _JSON,
-        ]
+        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), _JSON]
+        if headers:
+            latin = ((name.lower().encode("latin-1"), written.encode("latin-1")) for name, written in headers.items())
+            self.raw_headers[:0] = latin
 
 
 _JSON = (b"content-type", b"application/json")

@@ -61,7 +61,11 @@ def upload_app(
         "listTargets": routes.list_targets,
         "getHealth": routes.get_health,
     }
-    app = service(specification, {name: negotiated(handler) for name, handler in handlers.items()})
+    app = service(
+        specification,
+        {name: negotiated(handler) for name, handler in handlers.items()},
+        {"downloadFile": routes.download_file_at_once},
+    )
     app.add_exception_handler(HTTPException, nothing_there)
     app.add_exception_handler(Exception, unforeseen)
     return app

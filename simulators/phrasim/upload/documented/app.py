@@ -44,5 +44,5 @@ def upload_app(
             "downloadAsset": routes.download_asset,
             "acknowledgeCommit": routes.acknowledge_commit,
         },
-        {"getAsset": routes.get_asset_at_once},
+        {"getAsset": routes.get_asset_at_once, "downloadAsset": routes.download_asset_at_once},
     )
