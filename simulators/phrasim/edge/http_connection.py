@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from phrasim.edge.at_once import AtOnce
+from phrasim.edge.at_once import BODY, AtOnce
 from phrasim.edge.inbound import REPLY_DROPPED, BrokenOffError
 
 _logger = logging.getLogger("uvicorn.error.exchange")
@@ -28,23 +28,50 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.logger = _logger
         self._at_once = at_once
+        self._held: list[bytes] | None = None
+        """What has come of the body of a POST that may be answered at once, if one may."""
         self._open: deque[RequestResponseCycle] = deque()
         self._idle_since: float | None = None
         """When the last request was answered at once, as the loop tells the time, if nothing has come since."""
 
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn has it; a body that has not come whole by then is awaited by the application."""
+        super().data_received(data)
+        if self._held is not None:
+            self._begin_held()
+
     def on_headers_complete(self) -> None:
         """The parser has the head of a request."""
         if self._at_once is not None and self._is_simple():
-            answer = self._at_once(cast("Scope", self.scope))
-            if answer is not None:
-                self._write_whole(answer)
+            if self.parser.get_method() == b"POST":
+                self._held = []
                 return
+            if self._is_answered():
+                return
+        self._begin()
+
+    def _is_answered(self) -> bool:
+        """Answer at once, if that is possible."""
+        assert self._at_once is not None, "somebody can be asked"
+        answer = self._at_once(cast("Scope", self.scope))
+        if answer is not None:
+            self._write_whole(answer)
+        return answer is not None
+
+    def _begin(self) -> None:
+        """Hand the request to the application."""
         super().on_headers_complete()
         while self._open and self._open[0].response_complete:
             self._open.popleft()
         self.cycle.transport = cast("asyncio.Transport", _Answering(self.transport, self.loop))
         # uvicorn makes none for an upgrade to a WebSocket, which `ws="none"` rules out.
         self._open.append(self.cycle)
+
+    def _begin_held(self) -> None:
+        held, self._held = self._held, None
+        self._begin()
+        for part in held or ():
+            self.on_body(part)
 
     def on_message_begin(self) -> None:
         """The parser has the beginning of a request."""
@@ -53,6 +80,9 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """The parser has a part of a body; one that comes alone is copied neither here nor when it is received."""
+        if self._held is not None:
+            self._held.append(body)
+            return
         cycle: Any = self.cycle
         if not cycle.body:
             cycle.body = b""  # joined to which bytes stay themselves
@@ -62,6 +92,14 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The parser has the end of a request; where it was answered at once there may never have been a cycle."""
+        if self._held is not None:
+            scope = cast("dict[str, Any]", self.scope)
+            scope[BODY] = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+            if self._is_answered():
+                self._held = None
+                return
+            scope.pop(BODY, None)
+            self._begin_held()
         if self.cycle is not None:
             super().on_message_complete()
 
@@ -71,19 +109,20 @@ class HttpConnection(HttpToolsProtocol):
         Another is under way, the caller does not read, or the connection ends: that is all left to uvicorn.
         """
         parser = self.parser
+        method = parser.get_method()
         if (
-            parser.get_method() != b"GET"
+            method not in _NOT_SIMPLE
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
             or parser.should_upgrade()
             or self.flow.write_paused
             or not (self.cycle is None or self.cycle.response_complete)
-            or not _SAYS_OF_A_BODY.isdisjoint(dict(self.headers))
+            or not _NOT_SIMPLE[method].isdisjoint(dict(self.headers))
         ):
             return False
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
-        self.scope["method"] = "GET"
+        self.scope["method"] = method.decode("ascii")
         self.scope["path"] = unquote(path) if "%" in path else path
         self.scope["raw_path"] = url.path
         self.scope["query_string"] = url.query or b""
@@ -156,7 +195,11 @@ class _Answering:
             self._transport.write(held)
 
 
-_SAYS_OF_A_BODY = frozenset((b"content-length", b"transfer-encoding", b"expect"))
+_NOT_SIMPLE = {
+    b"GET": frozenset((b"content-length", b"transfer-encoding", b"expect")),
+    b"POST": frozenset((b"transfer-encoding", b"expect")),
+}
+"""The methods of requests that may be answered at once, and the headers without which they are."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:

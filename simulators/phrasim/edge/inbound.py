@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.clock import Clock
 from phrasim.documents import Operation
-from phrasim.edge.at_once import MATCHED, at_once
+from phrasim.edge.at_once import BODY, MATCHED, at_once
 from phrasim.edge.body import BodyCollector, journal_body, stored_body
 from phrasim.edge.context import Tracer, handled
 from phrasim.edge.faults import Answer, CutBody, Delay, DropReply, Faults
@@ -95,10 +95,16 @@ class InboundEdge:
             return None
         scope[MATCHED] = matched
         received_ns = self._clock.now_ns()
+        content = scope.get(BODY)
+        # What the service goes on to do is caused by the request, which has its id once it is answered.
+        before = None if content is None else handled.set(self._tracer.handling(self._tracer.upcoming_id(), None))
         try:
             answer = self._app_at_once(scope)
         except Exception:  # noqa: BLE001 - it will be raised again, where it is answered for
             return None
+        finally:
+            if before is not None:
+                handled.reset(before)
         if answer is None:
             return None
         self._journal.exchanged(
@@ -113,6 +119,7 @@ class InboundEdge:
                 scope["raw_path"],
                 scope["query_string"],
                 _joined(scope["headers"]),
+                _NO_BODY if content is None or BODY in scope else journal_body(content, _media_type(scope)),
                 answer.status_code,
                 _joined(answer.raw_headers),
                 bytes(answer.body),
@@ -162,6 +169,7 @@ class _AnsweredAtOnce(NamedTuple):
     path: bytes
     query: bytes
     asked_headers: bytes
+    asked_body: Body
     status: int
     headers: bytes
     content: bytes
@@ -169,7 +177,7 @@ class _AnsweredAtOnce(NamedTuple):
     def received(self) -> Received:
         known = self.request_id, self.stranger, self.receiver, self.operation.operation_id
         asked = self.operation.method, self.path, self.query, _decoded(_parted(self.asked_headers))
-        return Received(at=self.received_ns, message=_request(*known, *asked, journal_body(b"", None)))
+        return Received(at=self.received_ns, message=_request(*known, *asked, self.asked_body))
 
     def sent(self) -> Sent:
         headers = _decoded(_parted(self.headers))
@@ -431,6 +439,14 @@ def _response(
         headers=headers,
         body=body,
     )
+
+
+def _media_type(scope: Scope) -> str:
+    written: bytes = dict(scope["headers"]).get(b"content-type", b"")
+    return written.decode("latin-1")
+
+
+_NO_BODY = journal_body(b"", None)
 
 
 def _joined(headers: Headers) -> bytes:

@@ -5,11 +5,10 @@ import errno
 import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from phrasim.upload.segments import Segments
 from phrasim.upload.stored_content import StoredContent
@@ -29,7 +28,7 @@ SNIFFED_BYTES = 4096
 
 
 class IncomingFile:
-    """A file on its way in; it becomes a stored one by `Storage.store`, or leaves nothing behind."""
+    """A file on its way in, for a block at whose end it is gone unless `Storage.store` has taken it."""
 
     def __init__(self, create: Callable[[], tuple[Path, BinaryIO]]) -> None:
         self.size = 0
@@ -40,6 +39,16 @@ class IncomingFile:
         self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
         self._head = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        try:
+            self.close()
+        finally:
+            if self.place is not None:
+                self.place.unlink(missing_ok=True)
 
     def write(self, part: bytes | bytearray) -> None:
         """The next part of the content."""
@@ -85,18 +94,9 @@ class Storage:
         self._chance = chance
         self._segments = Segments(folder, self._new_name)
 
-    @contextmanager
-    def incoming(self) -> Iterator[IncomingFile]:
-        """A new file to write; what `store` did not take is gone when the block ends."""
-        incoming = IncomingFile(self._created)
-        try:
-            yield incoming
-        finally:
-            try:
-                incoming.close()
-            finally:
-                if incoming.place is not None:
-                    incoming.place.unlink(missing_ok=True)
+    def incoming(self) -> IncomingFile:
+        """A new file to write."""
+        return IncomingFile(self._created)
 
     def store(self, incoming: IncomingFile) -> StoredFile:
         """Give the file its place."""
