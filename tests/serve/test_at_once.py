@@ -24,12 +24,13 @@ NO_ID = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The targets of the requests that are answered at once, as they come."""
+    """The targets of strangers' requests that are answered at once, as they come."""
     seen: list[str] = []
     write = HttpConnection._write_whole
 
     def written(self: HttpConnection, answer: Any) -> None:
-        seen.append(self.url.decode())
+        if b"traceparent" not in dict(self.headers):
+            seen.append(self.url.decode())
         write(self, answer)
 
     monkeypatch.setattr(HttpConnection, "_write_whole", written)
@@ -421,6 +422,55 @@ def test_what_a_commit_brings_about_is_caused_by_it(served: Any, at_once: list[s
         client.writer.close()
 
     served(main, Plan())
+
+
+def told(one: Any) -> list[tuple[Any, ...]]:
+    """Of each message what it is, what it is the answer to or caused by, and what befell it; in no order."""
+    events = one.landscape.network.journal.events
+    messages = {event.message.id: event.message for event in events if not isinstance(event.message, str)}
+    fates: dict[str, list[str]] = {}
+    for event in events:
+        fates.setdefault(getattr(event.message, "id", event.message), []).append(type(event).__name__)
+
+    def named(message_id: str | None) -> tuple[str, str | None] | None:
+        message = messages.get(message_id or "")
+        return None if message is None else (type(message).__name__, message.operation_id)
+
+    return sorted(
+        (
+            *named(one.id),
+            one.sender,
+            one.receiver,
+            named(one.cause),
+            named(getattr(one, "reply_to", None)),
+            fates[one.id],
+        )
+        for one in messages.values()
+    )
+
+
+def test_a_hand_off_is_told_alike_whether_anything_of_it_is_answered_at_once(
+    served: Any, at_once: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(one: Any) -> list[tuple[Any, ...]]:
+        await one.suite.commit(b"one", b"two")
+        await one.suite.acknowledged()
+        return told(one)
+
+    taken: set[str] = set()
+    write = HttpConnection._write_whole
+
+    def written(self: HttpConnection, answer: Any) -> None:
+        taken.add(self.scope[MATCHED][0].operation_id)
+        write(self, answer)
+
+    monkeypatch.setattr(HttpConnection, "_write_whole", written)
+    seen = served(main, Plan())
+    assert {"getPublisherInfo", "getAsset", "acknowledgeCommit"} <= taken
+    monkeypatch.setattr(HttpConnection, "_is_simple", lambda _: False)
+    taken.clear()
+    assert served(main, Plan()) == seen
+    assert taken == set()
 
 
 def test_posts_that_come_at_once_are_answered_in_their_order(served: Any, at_once: list[str]) -> None:

@@ -86,18 +86,24 @@ class InboundEdge:
                 pass
 
     def at_once(self, scope: Scope) -> Answered | None:
-        """A stranger's request, answered and recorded as `__call__` does it; None where that has to be called.
+        """A request, answered and recorded as `__call__` does it; None where that has to be called.
 
-        So it has where anything may be special about the request: a `traceparent`, or faults, which are counted.
+        So it has where faults wait for requests, and where a `traceparent` is no participant's.
         """
         matched = self._match(scope["method"], scope["path"])
-        if matched is None or self._faults or b"traceparent" in dict(scope["headers"]):
+        if matched is None or self._faults:
+            return None
+        traceparent = _header(scope, b"traceparent")
+        known_id = self._tracer.correlation.bears(traceparent)
+        if traceparent is not None and known_id is None:
             return None
         scope[MATCHED] = matched
-        received_ns = self._clock.now_ns()
         content = scope.get(BODY)
-        # What the service goes on to do is caused by the request, which has its id once it is answered.
-        before = None if content is None else handled.set(self._tracer.handling(self._tracer.upcoming_id(), None))
+        received_ns = self._clock.now_ns()
+        before = None
+        if content is not None:
+            # What the service goes on to do is caused by the request; a stranger's has its id once it is answered.
+            before = handled.set(self._tracer.handling(known_id or self._tracer.upcoming_id(), traceparent))
         try:
             answer = self._app_at_once(scope)
         except Exception:  # noqa: BLE001 - it will be raised again, where it is answered for
@@ -107,24 +113,30 @@ class InboundEdge:
                 handled.reset(before)
         if answer is None:
             return None
-        self._journal.exchanged(
-            _AnsweredAtOnce(
-                self._participant,
-                self._stranger(matched[0]),
-                matched[0],
-                self._tracer.next_id(),
-                self._tracer.next_id(),
-                received_ns,
-                self._clock.now_ns(),
-                scope["raw_path"],
-                scope["query_string"],
-                _joined(scope["headers"]),
-                _NO_BODY if content is None or BODY in scope else journal_body(content, _media_type(scope)),
-                answer.status_code,
-                _joined(answer.raw_headers),
-                bytes(answer.body),
+        asked = None
+        if known_id is None:
+            body = (
+                _NO_BODY if content is None or BODY in scope else journal_body(content, _header(scope, _CONTENT_TYPE))
             )
+            asked = _Asked(scope["raw_path"], scope["query_string"], _joined(scope["headers"]), body)
+        request_id, response_id = known_id or self._tracer.next_id(), self._tracer.next_id()
+        if known_id is not None:
+            self._tracer.correlation.arrived(traceparent)
+            self._tracer.correlation.answered(known_id, response_id)
+        exchange = _AnsweredAtOnce(
+            self._participant,
+            self._stranger(matched[0]) if known_id is None else _sender_of(known_id),
+            matched[0],
+            request_id,
+            response_id,
+            received_ns,
+            self._clock.now_ns(),
+            asked,
+            answer.status_code,
+            _joined(answer.raw_headers),
+            bytes(answer.body),
         )
+        self._journal.exchanged(exchange)
         return answer
 
     async def _answer(self, exchange: "_Exchange", scope: Scope) -> None:
@@ -156,33 +168,43 @@ class InboundEdge:
                 raise BrokenOffError("the service failed within the body of its answer") from error
 
 
+class _Asked(NamedTuple):
+    """What a stranger has asked."""
+
+    path: bytes
+    query: bytes
+    headers: bytes
+    body: Body
+
+
 class _AnsweredAtOnce(NamedTuple):
     """An exchange that was answered at once, in few values: the journal keeps thousands of them."""
 
     receiver: Participant
-    stranger: Participant
+    sender: Participant
     operation: Operation
     request_id: str
     response_id: str
     received_ns: int
     sent_ns: int
-    path: bytes
-    query: bytes
-    asked_headers: bytes
-    asked_body: Body
+    asked: _Asked | None
+    """None of one who is no stranger: the journal has the request already."""
     status: int
     headers: bytes
     content: bytes
 
     def received(self) -> Received:
-        known = self.request_id, self.stranger, self.receiver, self.operation.operation_id
-        asked = self.operation.method, self.path, self.query, _decoded(_parted(self.asked_headers))
-        return Received(at=self.received_ns, message=_request(*known, *asked, self.asked_body))
+        if self.asked is None:
+            return Received(at=self.received_ns, message=self.request_id)
+        known = self.request_id, self.sender, self.receiver, self.operation.operation_id
+        path, query, headers, body = self.asked
+        asked = self.operation.method, path, query, _decoded(_parted(headers))
+        return Received(at=self.received_ns, message=_request(*known, *asked, body))
 
     def sent(self) -> Sent:
         headers = _decoded(_parted(self.headers))
         body = journal_body(self.content, dict(headers).get("content-type"))
-        known = self.response_id, self.receiver, self.stranger, self.operation.operation_id, self.request_id
+        known = self.response_id, self.receiver, self.sender, self.operation.operation_id, self.request_id
         return Sent(at=self.sent_ns, message=_response(*known, self.status, headers, body))
 
 
@@ -441,12 +463,14 @@ def _response(
     )
 
 
-def _media_type(scope: Scope) -> str:
-    written: bytes = dict(scope["headers"]).get(b"content-type", b"")
-    return written.decode("latin-1")
+def _header(scope: Scope, name: bytes) -> str | None:
+    written: bytes | None = dict(scope["headers"]).get(name)
+    return None if written is None else written.decode("latin-1")
 
 
 _NO_BODY = journal_body(b"", None)
+
+_CONTENT_TYPE = b"content-type"
 
 
 def _joined(headers: Headers) -> bytes:

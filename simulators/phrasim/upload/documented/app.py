@@ -48,5 +48,6 @@ def upload_app(
             "uploadAsset": routes.upload_asset_at_once,
             "commitAssets": routes.commit_assets_at_once,
             "getAsset": routes.get_asset_at_once,
+            "acknowledgeCommit": routes.acknowledge_commit_at_once,
         },
     )
