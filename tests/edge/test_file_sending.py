@@ -124,7 +124,7 @@ def test_a_caller_has_the_head_and_the_file_whether_they_find_room_or_not(
     async def main(transport: Any, peer: socket.socket, _: Ended) -> None:
         fits = size < room(transport)
         with file.open("rb", buffering=0) as source:
-            send_file(transport, HEAD, source, size)
+            send_file(transport, HEAD, source, 0, size)
         assert (transport.get_write_buffer_size() == 0) == fits
         assert await read(peer, len(HEAD) + size) == HEAD + CONTENT[:size]
         transport.write(b"behind it")
@@ -137,7 +137,7 @@ def test_a_file_that_is_shorter_than_its_head_says_ends_the_connection(connected
     async def main(transport: Any, peer: socket.socket, _: Ended) -> None:
         file.write_bytes(b"short")
         with file.open("rb", buffering=0) as source:
-            send_file(transport, HEAD, source, 6)
+            send_file(transport, HEAD, source, 0, 6)
         assert await read(peer) == HEAD + b"short"
 
     connected(main)
@@ -149,7 +149,7 @@ def test_where_the_caller_has_left_the_connection_ends(connected: Any, file: Pat
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         peer.close()  # With that option it is a reset, which the kernel has handed over by now.
         with file.open("rb", buffering=0) as source:
-            send_file(transport, HEAD, source, 1024)
+            send_file(transport, HEAD, source, 0, 1024)
         await protocol.ended
 
     connected(main)

@@ -111,7 +111,8 @@ def test_a_target_of_another_form_means_the_same_to_both_or_is_refused(target: s
     "head",
     [
         "HEAD / HTTP/1.1",
-        "POST / HTTP/1.1",
+        "PUT / HTTP/1.1",
+        "POST / HTTP/1.1\r\nExpect: 100-continue",
         "GET / HTTP/1.0",
         "GET / HTTP/1.0\r\nConnection: keep-alive",
         "GET / HTTP/2.0",

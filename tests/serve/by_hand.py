@@ -1,6 +1,12 @@
 """A client of the upload service that writes its requests byte by byte."""
 
 import asyncio
+from typing import Any
+
+
+def request(target: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
+    """The bytes of a request."""
+    return "\r\n".join((f"{method} {target} HTTP/1.1", "Host: upload", *headers, "", "")).encode() + body
 
 
 class Client:
@@ -10,8 +16,14 @@ class Client:
         self._reader = reader
         self.writer = writer
 
-    def ask(self, target: str, *headers: str, method: str = "GET") -> None:
-        self.writer.write("\r\n".join((f"{method} {target} HTTP/1.1", "Host: upload", *headers, "", "")).encode())
+    @staticmethod
+    async def at(one: Any) -> "Client":
+        """A client of the upload service of a landscape."""
+        port = int(one.suite.described["upload"]["url"].rpartition(":")[2])
+        return Client(*await asyncio.open_connection("127.0.0.1", port))
+
+    def ask(self, target: str, *headers: str, method: str = "GET", body: bytes = b"") -> None:
+        self.writer.write(request(target, *headers, method=method, body=body))
 
     async def rest(self) -> bytes:
         """What comes until the server closes."""

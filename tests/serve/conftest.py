@@ -3,7 +3,6 @@
 `served(main, plan)` runs `main(Served)` with a landscape as `phrasim serve` has it; `server(...)` starts the command.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -41,21 +40,18 @@ def when() -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
 def connect() -> Callable[[Any], Awaitable[Client]]:
     """`await connect(one)`: a client of the upload service of a landscape."""
 
-    async def connected(one: Any) -> Client:
-        port = int(one.suite.described["upload"]["url"].rpartition(":")[2])
-        return Client(*await asyncio.open_connection("127.0.0.1", port))
-
-    return connected
+    return Client.at
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The targets of the requests that are answered at once, as they come."""
+    """The targets of strangers' requests that are answered at once, as they come."""
     seen: list[str] = []
     write = HttpConnection._write_whole
 
     def written(self: HttpConnection, answer: Any) -> None:
-        seen.append(self.url.decode())
+        if b"traceparent" not in dict(self.headers):
+            seen.append(self.url.decode())
         write(self, answer)
 
     monkeypatch.setattr(HttpConnection, "_write_whole", written)

@@ -1,6 +1,7 @@
 """What is answered at once is answered and recorded as if the application had been called."""
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
@@ -10,14 +11,26 @@ from starlette.responses import Response
 from phrasim.documents import specification
 from phrasim.edge.at_once import MATCHED
 from phrasim.edge.at_once import at_once as at_once_of
-from phrasim.journal.events import Received, Sent
+from phrasim.edge.http_connection import HttpConnection
+from phrasim.journal.events import Lost, Received, Sent
 from phrasim.serve.landscape import Plan
 from phrasim.service.operations import json_answer, service
 from phrasim.testbed import Setting
 from phrasim.upload.documented.state import UploadState
+from serve.by_hand import Client, request
 
 PLAN = Plan(setting=Setting(mode="off"))
 NO_ID = "00000000-0000-4000-8000-000000000000"
+
+
+async def connected(one: Any) -> tuple[Client, HttpConnection]:
+    """A client and the server's end of its connection, to which bytes can be given as they are cut."""
+    known = one.landscape._servers["upload"]._state.connections
+    before = set(known)
+    client = await Client.at(one)
+    while not (made := set(known) - before):
+        await asyncio.sleep(0)
+    return client, made.pop()
 
 
 async def committed(one: Any) -> tuple[str, str]:
@@ -275,6 +288,200 @@ def test_a_service_without_an_edge_never_answers_at_once() -> None:
     assert answer is not None
     assert answer.body == b'{"a":"b"}'
     assert at_once_of(handler)(scope) is None
+
+
+FORM = "Content-Type: multipart/form-data; boundary=b"
+JSON = "Content-Type: application/json"
+HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+USER, TOKEN = "Authorization: Bearer {user}", "Authorization: AssetToken {token}"
+
+POSTS = [
+    ("/assets", [USER, FORM], HEAD + b"content\r\n--b--", 201, True),
+    ("/assets", [USER, FORM], HEAD + b"x" * 150_000 + b"\r\n--b--\r\nmore", 201, True),
+    ("/assets", [USER, FORM], HEAD + b"\r\n--b--", 400, True),
+    ("/assets", [USER, FORM], HEAD + b"no end", 400, True),
+    ("/assets", [USER, FORM], b"", 400, True),
+    ("/assets", [USER, FORM], HEAD.replace(b'"file"', b'"other"') + b"x\r\n--b--", 400, True),
+    ("/assets", [USER, JSON], HEAD + b"content\r\n--b--", 415, True),
+    ("/assets", [TOKEN, FORM], HEAD + b"content\r\n--b--", 403, True),
+    ("/assets", [FORM], HEAD + b"content\r\n--b--", 401, True),
+    ("/assets", ["Authorization: Bearer unknown", FORM], HEAD + b"content\r\n--b--", 401, False),
+    ("/assets", [USER, FORM, "traceparent: 00-{trace}-01"], HEAD + b"content\r\n--b--", 201, False),
+    ("/assets/", [USER, FORM], HEAD + b"content\r\n--b--", 404, False),
+    ("/commit", [USER, JSON], b'{"files": ["{fresh}"], "formData": {"a": "\xc3\xa9"}}', 200, True),
+    ("/commit?a=b", [USER, "Content-Type: Application/JSON; charset=x"], b'{"files": ["{fresh}"]}', 200, True),
+    ("/commit", [USER, JSON], b'{"files": ["{asset}"]}', 400, True),
+    ("/commit", [USER, JSON], b'{"files": "{fresh}"}', 400, True),
+    ("/commit", [USER, JSON], b"{", 400, True),
+    ("/commit", [USER, JSON], b"", 400, True),
+    ("/commit", [USER], b"{}", 415, True),
+    ("/commit", [TOKEN, JSON], b'{"files": ["{fresh}"]}', 403, True),
+    ("/commit", [JSON], b'{"files": ["{fresh}"]}', 401, True),
+]
+
+_DRAWN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9T:-]{19}\+00:00")
+
+
+@pytest.mark.parametrize(("target", "headers", "body", "status", "taken"), POSTS, ids=range(len(POSTS)))
+def test_a_post_whose_body_came_with_it_is_answered_and_recorded_as_one_that_came_in_parts(
+    served: Any, at_once: list[str], target: str, headers: list[str], body: bytes, status: int, taken: bool
+) -> None:
+    """But for ids and dates; a digest of what holds an id is as long."""
+
+    async def main(one: Any) -> None:
+        asset, token = await committed(one)
+        known = {"asset": asset, "token": token, "trace": f"{1:032x}-{1:016x}", "user": one.suite.publisher["token"]}
+        seen = []
+        for cut in (None, 0, 1, len(body) // 2):
+            known["fresh"] = await one.suite.upload(b"fresh")
+            content = body
+            for name, value in known.items():
+                content = content.replace(b"{%b}" % name.encode(), value.encode())
+            asked = [line.format(**known) for line in (target, *headers)]
+            whole = request(*asked, f"Content-Length: {len(content)}", method="POST", body=content)
+            client, connection = await connected(one)
+            at_once.clear()
+            place = len(whole) if cut is None else len(whole) - len(content) + min(cut, len(content))
+            pieces = [piece for piece in (whole[:place], whole[place:]) if piece]
+            for piece in pieces:
+                connection.data_received(piece)
+            answer = await client.answer()
+            assert answer[0].split()[1] == str(status)
+            assert at_once == [asked[0]] * (taken and len(pieces) == 1)
+            seen.append(_DRAWN.sub("drawn", repr((answer, exchange(one)))))
+            client.writer.close()
+        assert seen == [seen[0]] * 4
+
+    served(main, PLAN)
+
+
+@pytest.mark.parametrize("headers", [["Transfer-Encoding: chunked"], ["Expect: 100-continue", "Content-Length: 5"]])
+def test_a_post_of_another_kind_is_left_to_the_application(served: Any, at_once: list[str], headers: list[str]) -> None:
+    async def main(one: Any) -> None:
+        client = await Client.at(one)
+        body = b"0\r\n\r\n" if "chunked" in headers[0] else b"small"
+        client.ask("/commit", *headers, method="POST", body=body)
+        assert (await client.answer())[0].split()[1] == "401"
+        assert at_once == []
+        client.writer.close()
+
+    served(main, PLAN)
+
+
+def test_what_a_commit_brings_about_is_caused_by_it(served: Any, at_once: list[str]) -> None:
+    async def main(one: Any) -> None:
+        user = f"Authorization: Bearer {one.suite.publisher['token']}"
+        asset = await one.suite.upload(b"content")
+        client = await Client.at(one)
+        body = b'{"files": ["%b"]}' % asset.encode()
+        client.ask("/commit", user, JSON, f"Content-Length: {len(body)}", method="POST", body=body)
+        assert (await client.answer())[2] == b"true"
+        assert at_once == ["/commit"]
+        await one.suite.acknowledged()
+        events = await one.suite.events()
+        sent = {event["message"]["id"]: event["message"] for event in events if isinstance(event.get("message"), dict)}
+        (commit,) = [one for one in sent.values() if one.get("operationId") == "commitAssets" and "method" in one]
+        (notified,) = [one for one in sent.values() if one.get("operationId") == "enqueueAssets" and "method" in one]
+        assert notified["cause"] == commit["id"]
+        (answered,) = [one for one in sent.values() if one.get("replyTo") == commit["id"]]
+        ids = list(sent)
+        assert ids.index(commit["id"]) < ids.index(answered["id"]) < ids.index(notified["id"])
+        client.writer.close()
+
+    served(main, Plan())
+
+
+def told(one: Any) -> list[tuple[Any, ...]]:
+    """Of each message what it is, what it is the answer to or caused by, and what befell it; in no order."""
+    events = one.landscape.network.journal.events
+    messages = {event.message.id: event.message for event in events if not isinstance(event.message, str)}
+    fates: dict[str, list[str]] = {}
+    for event in events:
+        fates.setdefault(getattr(event.message, "id", event.message), []).append(type(event).__name__)
+
+    def named(message_id: str | None) -> tuple[str, str | None] | None:
+        message = messages.get(message_id or "")
+        return None if message is None else (type(message).__name__, message.operation_id)
+
+    return sorted(
+        (
+            *named(one.id),
+            one.sender,
+            one.receiver,
+            named(one.cause),
+            named(getattr(one, "reply_to", None)),
+            fates[one.id],
+        )
+        for one in messages.values()
+    )
+
+
+def test_a_hand_off_is_told_alike_whether_anything_of_it_is_answered_at_once(
+    served: Any, at_once: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(one: Any) -> list[tuple[Any, ...]]:
+        await one.suite.commit(b"one", b"two")
+        await one.suite.acknowledged()
+        return told(one)
+
+    taken: set[str] = set()
+    is_answered = HttpConnection._is_answered
+
+    def answered(self: HttpConnection, asked: Any) -> bool:
+        if is_answered(self, asked):
+            taken.add(asked[MATCHED][0].operation_id)
+            return True
+        return False
+
+    monkeypatch.setattr(HttpConnection, "_is_answered", answered)
+    seen = served(main, Plan())
+    assert {"getPublisherInfo", "getAsset", "downloadAsset", "acknowledgeCommit"} <= taken
+    monkeypatch.setattr(HttpConnection, "_is_simple", lambda _: False)
+    taken.clear()
+    assert served(main, Plan()) == seen
+    assert taken == set()
+
+
+def test_posts_that_come_at_once_are_answered_in_their_order(served: Any, at_once: list[str]) -> None:
+    async def main(one: Any) -> None:
+        asset, token = await committed(one)
+        lines = [f"Authorization: AssetToken {token}", JSON, "Content-Length: 2"]
+        asked = ["/commit", "/nothing", "/commit", "/commit?a", f"/assets/{asset}"]
+        client, connection = await connected(one)
+        connection.data_received(
+            b"".join(
+                request(target, *lines, method="POST", body=b"{}") if "commit" in target else request(target, lines[0])
+                for target in asked
+            )
+        )
+        answers = [await client.answer() for _ in asked]
+        assert [status.split()[1] for status, _, _ in answers] == ["403", "404", "403", "403", "200"]
+        assert at_once == ["/commit"], "behind one that waits, all wait"
+        client.writer.close()
+
+    served(main, PLAN)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 20])
+def test_a_caller_that_leaves_within_a_body_has_lost_the_request(served: Any, at_once: list[str], kept: int) -> None:
+    async def main(one: Any) -> None:
+        await one.suite.upload(b"so that Auth is not asked")
+        journal = one.landscape.network.journal
+        journal.clear()
+        following = aiter(journal.follow(journal.next))
+        user = f"Authorization: Bearer {one.suite.publisher['token']}"
+        client, connection = await connected(one)
+        connection.data_received(
+            request("/assets", user, FORM, "Content-Length: 1000", method="POST", body=HEAD[:kept])
+        )
+        client.writer.transport.abort()
+        (event,) = await anext(following)
+        assert isinstance(event, Lost)
+        assert (event.message.operation_id, event.message.body.length) == ("uploadAsset", kept)
+        assert event.reason == "the caller left before the end of the body"
+        assert at_once == []
+
+    served(main, PLAN)
 
 
 @pytest.mark.parametrize("headers", [None, {"Cache-Control": "no-store", "X-Other": "é"}])

@@ -404,6 +404,15 @@ def test_a_connection_that_is_not_made_in_time_is_a_connect_timeout(monkeypatch:
 
 def test_a_request_that_finds_every_connection_in_use_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport_module, "CONNECTIONS_MAX", 1)
+    goes_on = asyncio.Event()
+
+    async def in_parts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(3):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK[:-2])
+            await goes_on.wait()
+            writer.write(OK[-2:])
+        await reader.read()
 
     async def ask(client: httpx.AsyncClient, url: str) -> list[bytes]:
         async with client.stream("GET", url) as held:
@@ -411,16 +420,28 @@ def test_a_request_that_finds_every_connection_in_use_waits_for_one(monkeypatch:
                 await client.get(url, timeout=httpx.Timeout(5, pool=0.05))
             waiting = asyncio.create_task(client.get(url))
             await asyncio.sleep(0.01)
+            goes_on.set()
             await held.aread()
         answer = await waiting
-        assert isinstance(answer.stream, httpx.AsyncByteStream)
-        await answer.stream.aclose()  # once more: that gives nothing back a second time
+        assert isinstance(held.stream, httpx.AsyncByteStream)
+        await held.stream.aclose()  # once more: that gives nothing back a second time
+        goes_on.clear()
         async with client.stream("GET", url):
             with pytest.raises(httpx.PoolTimeout):
                 await client.get(url, timeout=httpx.Timeout(5, pool=0.05))
         return [answer.content]
 
-    assert played(answering(OK, OK, OK), ask) == [b"true"]
+    assert played(in_parts, ask) == [b"true"]
+
+
+def test_an_answer_that_has_come_whole_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "CONNECTIONS_MAX", 1)
+
+    async def ask(client: httpx.AsyncClient, url: str) -> list[bytes]:
+        async with client.stream("GET", url) as first, client.stream("GET", url) as second:
+            return [await answer.aread() for answer in (second, first)]
+
+    assert played(answering(OK, OK.replace(b"true", b"more")), ask) == [b"more", b"true"]
 
 
 # Connections

@@ -36,7 +36,7 @@ def held(subject: InProcessSubject) -> dict[str, int]:
     kept = {
         "commits": len(bed.upload.commits),
         "assets": len(bed.upload.assets),
-        "files": len(list(bed.storage.folder.iterdir())),
+        "files on disk": len(list(bed.storage.folder.iterdir())),
         "records": len(bed.phraseanet.records),
     }
     counts = bed.services.counts()
@@ -53,12 +53,12 @@ def test_what_was_acknowledged_longer_ago_is_forgotten_by_everybody(profile: Pro
     with in_process("upload", setting(profile)) as subject:
         commit = handed_over(subject, "first")
         before = held(subject)
-        assert (before["commits"], before["assets"], before["files"], before["records"]) == (1, 2, 2, 2)
+        assert (before["commits"], before["assets"], before["files on disk"], before["records"]) == (1, 2, 1, 2)
         subject.wait(RETAIN * 0.8)
         assert held(subject) == before
         assert acknowledged_again(subject, commit) == 200
         subject.wait(RETAIN * 0.4)
-        assert held(subject) == {"commits": 0, "assets": 0, "files": 0, "records": 0}
+        assert held(subject) == {"commits": 0, "assets": 0, "files on disk": 0, "records": 0}
         assert acknowledged_again(subject, commit) == 404
 
 

@@ -30,8 +30,7 @@ def received(pieces: list[bytes], content_type: str = TYPE, size_max: int | None
     async def main(folder: Path) -> Outcome:
         with Storage(folder, random.Random(1)).incoming() as incoming:
             name = await receive_file(content_type, body(), incoming, size_max)
-            incoming.finish()
-            return name, (folder / str(incoming.place)).read_bytes()
+            return name, bytes(incoming.held)
 
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -2,7 +2,7 @@
 
 import errno
 import hashlib
-import io
+import os
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,14 +10,28 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from phrasim.upload.segments import SEGMENT_BYTES_MAX
 from phrasim.upload.storage import HELD_BYTES_MAX, SNIFFED_BYTES, Storage, sniffed
+from phrasim.upload.stored_file import StoredFile
 
 pytestmark = pytest.mark.unmeasured
 
 
 def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def keep(storage: Storage, content: bytes) -> StoredFile:
+    with storage.incoming() as incoming:
+        incoming.write(content)
+        return storage.store(incoming)
+
+
+def read(storage: Storage, stored: StoredFile) -> bytes:
+    with storage.open(stored) as file:
+        return file.readall()
 
 
 def test_a_stored_file_has_its_bytes_size_and_digest(tmp_path: Path) -> None:
@@ -32,9 +46,11 @@ def test_a_stored_file_has_its_bytes_size_and_digest(tmp_path: Path) -> None:
     assert files(tmp_path) == [stored.key]
 
 
-def test_a_file_lies_under_a_name_of_the_storage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, HELD_BYTES_MAX + 1])
+def test_a_file_lies_under_a_name_of_the_storage(tmp_path: Path, size: int) -> None:
     storage = Storage(tmp_path, random.Random(1))
     with storage.incoming() as incoming:
+        incoming.write(bytes(size))
         stored = storage.store(incoming)
     assert len(stored.key) == 32
     assert set(stored.key) <= set("0123456789abcdef")
@@ -44,7 +60,9 @@ def test_what_is_not_stored_is_gone(tmp_path: Path) -> None:
     storage = Storage(tmp_path, random.Random(1))
     with pytest.raises(LookupError), storage.incoming() as incoming:
         incoming.write(b"x" * (HELD_BYTES_MAX + 1))
-        assert files(tmp_path) == [f"{incoming.key}.partial"]
+        assert incoming.place is not None
+        assert files(tmp_path) == [incoming.place.name]
+        assert incoming.place.suffix == ".partial"
         raise LookupError
     assert files(tmp_path) == []
 
@@ -55,38 +73,136 @@ def test_a_short_file_and_a_long_one_are_stored_alike(tmp_path: Path, size: int)
     with storage.incoming() as incoming:
         for start in range(0, size, 50_000):
             incoming.write(content[start : start + 50_000])
-        assert files(tmp_path) == ([f"{incoming.key}.partial"] if size > HELD_BYTES_MAX else [])
+        assert len(files(tmp_path)) == (size > HELD_BYTES_MAX)
         stored = storage.store(incoming)
     assert (stored.size, stored.sha256) == (size, hashlib.sha256(content).hexdigest())
     assert files(tmp_path) == [stored.key]
-    assert (tmp_path / stored.key).read_bytes() == content
-
-
-def test_a_short_file_that_the_disk_does_not_take_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.BytesIO):
-        def write(self, _part: object) -> int:
-            raise OSError(errno.ENOSPC, "no space left")
-
-    storage = Storage(tmp_path, random.Random(1))
-
-    def created(name: str) -> Full:
-        (tmp_path / name).touch()
-        return Full()
-
-    monkeypatch.setattr(storage, "_created", created)
-    with pytest.raises(OSError, match="no space left"), storage.incoming() as incoming:
-        incoming.write(b"short")
-        storage.store(incoming)
+    with storage.open(stored) as file:
+        assert file.read() == content
+    storage.delete(stored)
     assert files(tmp_path) == []
 
 
-def test_a_deleted_file_cannot_be_opened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_short_file_that_the_disk_does_not_take_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """A part of it may have come to disk: the next file stands in its place."""
     storage = Storage(tmp_path, random.Random(1))
-    with storage.incoming() as incoming:
-        stored = storage.store(incoming)
+    stored = [keep(storage, b"before") for _ in range(before)]
+    on_disk = files(tmp_path)
+    pwrite = os.pwrite
+
+    def full(descriptor: int, content: memoryview, offset: int) -> int:
+        if len(content) <= 2:
+            raise OSError(errno.ENOSPC, "no space left")
+        return pwrite(descriptor, content[:-2], offset)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="no space left"):
+            keep(storage, b"much too long")
+    assert files(tmp_path) == on_disk
+    stored.append(keep(storage, b"after"))
+    assert [read(storage, one) for one in stored] == [b"before"] * before + [b"after"]
+
+
+@pytest.mark.parametrize("size", [1, HELD_BYTES_MAX + 1])
+def test_a_deleted_file_cannot_be_opened_and_whoever_has_it_open_reads_on(tmp_path: Path, size: int) -> None:
+    storage = Storage(tmp_path, random.Random(1))
+    stored = keep(storage, b"a" * size)
+    with storage.open(stored) as file:
+        storage.delete(stored)
+        keep(storage, b"b" * size)
+        assert file.read() == b"a" * size
+    with pytest.raises(FileNotFoundError):
+        storage.open(stored)
+
+
+def test_a_file_that_somebody_took_from_the_disk_cannot_be_opened(tmp_path: Path) -> None:
+    storage = Storage(tmp_path, random.Random(1))
+    stored = keep(storage, b"")
     (tmp_path / stored.key).unlink()
     with pytest.raises(FileNotFoundError):
         storage.open(stored)
+
+
+def test_short_files_share_a_few_files_on_disk_which_go_with_the_last_of_them(tmp_path: Path) -> None:
+    storage, size = Storage(tmp_path, random.Random(1)), HELD_BYTES_MAX
+    together = SEGMENT_BYTES_MAX // size
+    stored = [keep(storage, bytes(size)) for _ in range(2 * together + 1)]
+    assert len(files(tmp_path)) == 3
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) == SEGMENT_BYTES_MAX
+    for one in stored[1 : together + 1]:
+        storage.delete(one)
+    assert len(files(tmp_path)) == 3, "each holds something still"
+    storage.delete(stored[0])
+    assert len(files(tmp_path)) == 2
+    for one in stored[together:]:
+        storage.delete(one)
+    assert files(tmp_path) == []
+
+
+def test_no_file_on_disk_is_open_while_nobody_reads(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    storage = Storage(tmp_path, random.Random(1))
+    for size in (1, 2, HELD_BYTES_MAX + 1):
+        read(storage, keep(storage, bytes(size)))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+class Keeping(RuleBasedStateMachine):
+    """Files are stored, given up and deleted in any order; what is there is what nobody deleted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temporary = TemporaryDirectory()
+        self.folder = Path(self.temporary.name) / "files"
+        self.storage = Storage(self.folder, random.Random(1))
+        self.kept: dict[StoredFile, bytes] = {}
+        self.deleted: list[StoredFile] = []
+
+    sizes = st.one_of(st.integers(0, 9), st.sampled_from([HELD_BYTES_MAX, HELD_BYTES_MAX + 1, 600_000]))
+
+    @rule(size=sizes, byte=st.integers(1, 255))
+    def store(self, size: int, byte: int) -> None:
+        content = bytes([byte]) * size
+        stored = keep(self.storage, content)
+        assert stored not in self.kept
+        self.kept[stored] = content
+
+    @rule(size=sizes)
+    def give_up(self, size: int) -> None:
+        with self.storage.incoming() as incoming:
+            incoming.write(bytes(size))
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(list(self.kept)))
+        self.storage.delete(one)
+        del self.kept[one]
+        self.deleted.append(one)
+
+    @precondition(lambda self: self.deleted)
+    @rule(data=st.data())
+    def delete_again(self, data: st.DataObject) -> None:
+        self.storage.delete(data.draw(st.sampled_from(self.deleted)))
+
+    @invariant()
+    def what_is_kept_can_be_read_and_nothing_else_is_there(self) -> None:
+        assert {one: read(self.storage, one) for one in self.kept} == self.kept
+        for one in self.deleted:
+            with pytest.raises(FileNotFoundError):
+                self.storage.open(one)
+        there = files(self.folder) if self.folder.exists() else []
+        assert set(there) == {one.key for one in self.kept}
+
+    def teardown(self) -> None:
+        self.temporary.cleanup()
+
+
+TestKeeping = Keeping.TestCase
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,10 @@ class Tracer:
         """The id of the message that has that number."""
         return f"{self._participant}-{number}"
 
+    def upcoming_id(self) -> str:
+        """What `next_id` will give."""
+        return f"{self._participant}-{self._count + 1}"
+
     def traceparent(self, message_id: str) -> str:
         """A new `traceparent` for the message, in the trace of what is being worked on, announced to the receiver."""
         working_on = handled.get()

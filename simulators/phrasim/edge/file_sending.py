@@ -9,7 +9,8 @@ import os
 import socket
 import sys
 import termios
-from typing import Any, BinaryIO
+from io import RawIOBase
+from typing import Any
 
 _COUNT_BYTES = 4
 """Bytes of the int in which the kernel says how much waits in a socket."""
@@ -37,8 +38,8 @@ def room(transport: Any) -> int:
     return max(0, capacity - int.from_bytes(waiting, sys.byteorder))
 
 
-def send_file(transport: Any, head: bytes, file: BinaryIO, size: int) -> None:
-    """Send `head` and the first `size` bytes of `file` where `room` has just told that these find room.
+def send_file(transport: Any, head: bytes, file: RawIOBase, offset: int, size: int) -> None:
+    """Send `head` and `size` bytes of `file` from `offset` on, where `room` has just told that these find room.
 
     Where the kernel takes less nevertheless, the rest waits in the transport. A file that proves to be shorter ends the
     connection, since its head has told another length.
@@ -49,7 +50,7 @@ def send_file(transport: Any, head: bytes, file: BinaryIO, size: int) -> None:
     try:
         head_sent = borrowed.send(head, socket.MSG_MORE)  # Alone it would wake the caller, for nothing but a head.
         while head_sent == len(head) and sent < size:
-            sent_now = os.sendfile(descriptor, source, sent, size - sent)
+            sent_now = os.sendfile(descriptor, source, offset + sent, size - sent)
             if sent_now == 0:
                 break
             sent += sent_now
@@ -61,7 +62,7 @@ def send_file(transport: Any, head: bytes, file: BinaryIO, size: int) -> None:
     finally:
         borrowed.detach()
     if head_sent < len(head) or sent < size:
-        rest = os.pread(source, size - sent, sent)
+        rest = os.pread(source, size - sent, offset + sent)
         transport.write(head[head_sent:] + rest)
         if len(rest) < size - sent:
             transport.close()

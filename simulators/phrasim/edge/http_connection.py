@@ -14,7 +14,7 @@ import httptools
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from phrasim.edge.at_once import ROOM, Answer, AtOnce, OpenFile
+from phrasim.edge.at_once import BODY, ROOM, Answer, AtOnce, OpenFile
 from phrasim.edge.file_sending import room, send_file
 from phrasim.edge.inbound import REPLY_DROPPED, BrokenOffError
 
@@ -29,20 +29,41 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.logger = _logger
         self._at_once = at_once
+        self._held: list[bytes] | None = None
+        """What has come of the body of a POST that may be answered at once, if one may."""
         self._open: deque[RequestResponseCycle] = deque()
         self._idle_since: float | None = None
         """When the last request was answered at once, as the loop tells the time, if nothing has come since."""
 
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn has it; a body that has not come whole by then is awaited by the application."""
+        super().data_received(data)
+        if self._held is not None:
+            self._begin_held()
+
     def on_headers_complete(self) -> None:
         """The parser has the head of a request."""
         if self._at_once is not None and self._is_simple():
-            if self._open:
-                # What still waits of the answer before is not to be overtaken, and takes room.
-                cast("_Answering", self._open[-1].transport).release()
-            answer = self._at_once(self._asked())
-            if answer is not None:
-                self._write_whole(answer)
+            if self.parser.get_method() == b"POST":
+                self._held = []
                 return
+            if self._is_answered(self._asked()):
+                return
+        self._begin()
+
+    def _is_answered(self, asked: Scope) -> bool:
+        """Answer at once, if that is possible."""
+        assert self._at_once is not None, "somebody can be asked"
+        if self._open:
+            # What still waits of the answer before is not to be overtaken, and takes room.
+            cast("_Answering", self._open[-1].transport).release()
+        answer = self._at_once(asked)
+        if answer is not None:
+            self._write_whole(answer)
+        return answer is not None
+
+    def _begin(self) -> None:
+        """Hand the request to the application."""
         self._make_scope()
         super().on_headers_complete()
         while self._open and self._open[0].response_complete:
@@ -50,6 +71,12 @@ class HttpConnection(HttpToolsProtocol):
         self.cycle.transport = cast("asyncio.Transport", _Answering(self.transport, self.loop))
         # uvicorn makes none for an upgrade to a WebSocket, which `ws="none"` rules out.
         self._open.append(self.cycle)
+
+    def _begin_held(self) -> None:
+        held, self._held = self._held, None
+        self._begin()
+        for part in held or ():
+            self.on_body(part)
 
     def on_message_begin(self) -> None:
         """The parser has the beginning of a request; uvicorn would make the scope here, which not every one needs."""
@@ -65,6 +92,9 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """The parser has a part of a body; one that comes alone is copied neither here nor when it is received."""
+        if self._held is not None:
+            self._held.append(body)
+            return
         cycle: Any = self.cycle
         if not cycle.body:
             cycle.body = b""  # joined to which bytes stay themselves
@@ -74,6 +104,12 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The parser has the end of a request; where it was answered at once there may never have been a cycle."""
+        if self._held is not None:
+            body = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+            if self._is_answered({**self._asked(), BODY: body}):
+                self._held = None
+                return
+            self._begin_held()
         if self.cycle is not None:
             super().on_message_complete()
 
@@ -83,8 +119,9 @@ class HttpConnection(HttpToolsProtocol):
         Another is under way, the caller does not read, or the connection ends: that is all left to uvicorn.
         """
         parser = self.parser
+        method = parser.get_method()
         if (
-            parser.get_method() != b"GET"
+            method not in _NOT_SIMPLE
             or not parser.should_keep_alive()
             or self.flow.write_paused
             or not (self.cycle is None or self.cycle.response_complete)
@@ -93,7 +130,7 @@ class HttpConnection(HttpToolsProtocol):
         named = dict(self.headers)
         if b"connection" in named and (parser.get_http_version() != "1.1" or parser.should_upgrade()):
             return False  # Without that header only a connection of HTTP/1.1 stays, and none is upgraded.
-        return _SAYS_OF_A_BODY.isdisjoint(named)
+        return _NOT_SIMPLE[method].isdisjoint(named)
 
     def _asked(self) -> Scope:
         """The scope of the question for an answer at once."""
@@ -104,7 +141,7 @@ class HttpConnection(HttpToolsProtocol):
             raw_path, query, path = url.path, url.query or b"", unquote(url.path.decode("ascii"))
         return {
             "type": "http",
-            "method": "GET",
+            "method": self.parser.get_method().decode("ascii"),
             "path": path,
             "raw_path": raw_path,
             "query_string": query,
@@ -123,7 +160,7 @@ class HttpConnection(HttpToolsProtocol):
         head.append(b"\r\n")
         if isinstance(answer, OpenFile):
             with answer.file:
-                send_file(self.transport, b"".join(head), answer.file, answer.size)
+                send_file(self.transport, b"".join(head), answer.file, answer.offset, answer.size)
         else:
             self.transport.write(b"".join((*head, answer.body)))
         self._idle_since = self.loop.time()
@@ -191,7 +228,11 @@ class _Answering:
 _PLAIN_PATH = re.compile(rb"/[A-Za-z0-9/._~-]*").fullmatch
 """A target that is a path and no more, in which nothing is encoded: it need not be taken apart."""
 
-_SAYS_OF_A_BODY = frozenset((b"content-length", b"transfer-encoding", b"expect"))
+_NOT_SIMPLE = {
+    b"GET": frozenset((b"content-length", b"transfer-encoding", b"expect")),
+    b"POST": frozenset((b"transfer-encoding", b"expect")),
+}
+"""The methods of requests that may be answered at once, and the headers without which they are."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:

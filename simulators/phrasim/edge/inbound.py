@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.clock import Clock
 from phrasim.documents import Operation
-from phrasim.edge.at_once import MATCHED, OpenFile, at_once
+from phrasim.edge.at_once import BODY, MATCHED, OpenFile, at_once
 from phrasim.edge.at_once import Answer as AnswerAtOnce
 from phrasim.edge.body import BodyCollector, journal_body, stored_body
 from phrasim.edge.context import Tracer, handled
@@ -86,36 +86,56 @@ class InboundEdge:
                 pass
 
     def at_once(self, scope: Scope) -> AnswerAtOnce | None:
-        """A stranger's request, answered and recorded as `__call__` does it; None where that has to be called.
+        """A request, answered and recorded as `__call__` does it; None where that has to be called.
 
-        So it has where anything may be special about the request: a `traceparent`, or faults, which are counted.
+        So it has where faults wait for requests, and where a `traceparent` is no participant's.
         """
         matched = self._match(scope["method"], scope["path"])
-        if matched is None or self._faults or b"traceparent" in dict(scope["headers"]):
+        if matched is None or self._faults:
+            return None
+        traceparent = _header(scope, b"traceparent")
+        known_id = self._tracer.correlation.bears(traceparent)
+        if traceparent is not None and known_id is None:
             return None
         scope[MATCHED] = matched
+        content = scope.get(BODY)
+        before = None
+        if content is not None:
+            # What the service goes on to do is caused by the request; a stranger's has its id once it is answered.
+            before = handled.set(self._tracer.handling(known_id or self._tracer.upcoming_id(), traceparent))
         try:
             answer = self._app_at_once(scope)
         except Exception:  # noqa: BLE001 - it will be raised again, where it is answered for
             return None
+        finally:
+            if before is not None:
+                handled.reset(before)
         if answer is None:
             return None
-        self._journal.exchanged(
-            _AnsweredAtOnce(
-                self._participant,
-                self._stranger(matched[0]),
-                matched[0],
-                self._tracer,
-                self._tracer.next_numbers(2),
-                self._clock.now_ns(),
-                scope["raw_path"],
-                scope["query_string"],
-                _joined(scope["headers"]),
-                answer.status_code,
-                _joined(answer.raw_headers),
-                stored_body(answer.size, answer.sha256) if isinstance(answer, OpenFile) else bytes(answer.body),
+        asked = None
+        if known_id is None:
+            body = (
+                _NO_BODY if content is None or BODY in scope else journal_body(content, _header(scope, _CONTENT_TYPE))
             )
+            asked = _Asked(scope["raw_path"], scope["query_string"], _joined(scope["headers"]), body)
+        number = self._tracer.next_numbers(1 if asked is None else 2) + (asked is not None)
+        if known_id is not None:
+            self._tracer.correlation.arrived(traceparent)
+            self._tracer.correlation.answered(known_id, self._tracer.id_of(number))
+        exchange = _AnsweredAtOnce(
+            self._participant,
+            self._stranger(matched[0]) if known_id is None else _sender_of(known_id),
+            matched[0],
+            self._tracer,
+            known_id,
+            number,
+            self._clock.now_ns(),
+            asked,
+            answer.status_code,
+            _joined(answer.raw_headers),
+            stored_body(answer.size, answer.sha256) if isinstance(answer, OpenFile) else bytes(answer.body),
         )
+        self._journal.exchanged(exchange)
         return answer
 
     async def _answer(self, exchange: "_Exchange", scope: Scope) -> None:
@@ -147,38 +167,55 @@ class InboundEdge:
                 raise BrokenOffError("the service failed within the body of its answer") from error
 
 
+class _Asked(NamedTuple):
+    """What a stranger has asked."""
+
+    path: bytes
+    query: bytes
+    headers: bytes
+    body: Body
+
+
 class _AnsweredAtOnce(NamedTuple):
     """An exchange that was answered at once, in few values: the journal keeps thousands of them.
 
-    The request has the number `first`, and its answer the next one. Both passed at the same time: that of a server's
-    loop stands still while it calls anybody.
+    The answer has the id of that `number`. Both passed at the same time: that of a server's loop stands still while it
+    calls anybody.
     """
 
     receiver: Participant
-    stranger: Participant
+    sender: Participant
     operation: Operation
     tracer: Tracer
-    first: int
+    known_id: str | None
+    """The id of a request that the journal has already; a stranger's has the number before its answer's."""
+    number: int
     at_ns: int
-    path: bytes
-    query: bytes
-    asked_headers: bytes
+    asked: _Asked | None
+    """What a stranger has asked."""
     status: int
     headers: bytes
     content: bytes | Body
 
     def received(self) -> Received:
-        known = self.tracer.id_of(self.first), self.stranger, self.receiver, self.operation.operation_id
-        asked = self.operation.method, self.path, self.query, _decoded(_parted(self.asked_headers))
-        return Received(at=self.at_ns, message=_request(*known, *asked, journal_body(b"", None)))
+        if self.asked is None:
+            return Received(at=self.at_ns, message=self.request_id)
+        known = self.request_id, self.sender, self.receiver, self.operation.operation_id
+        path, query, headers, body = self.asked
+        asked = self.operation.method, path, query, _decoded(_parted(headers))
+        return Received(at=self.at_ns, message=_request(*known, *asked, body))
 
     def sent(self) -> Sent:
         headers = _decoded(_parted(self.headers))
         content = self.content
         body = content if isinstance(content, Body) else journal_body(content, dict(headers).get("content-type"))
-        request_id, response_id = self.tracer.id_of(self.first), self.tracer.id_of(self.first + 1)
-        known = response_id, self.receiver, self.stranger, self.operation.operation_id, request_id
+        response_id = self.tracer.id_of(self.number)
+        known = response_id, self.receiver, self.sender, self.operation.operation_id, self.request_id
         return Sent(at=self.at_ns, message=_response(*known, self.status, headers, body))
+
+    @property
+    def request_id(self) -> str:
+        return self.known_id or self.tracer.id_of(self.number - 1)
 
 
 class _Exchange:
@@ -434,6 +471,16 @@ def _response(
         headers=headers,
         body=body,
     )
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    written: bytes | None = dict(scope["headers"]).get(name)
+    return None if written is None else written.decode("latin-1")
+
+
+_NO_BODY = journal_body(b"", None)
+
+_CONTENT_TYPE = b"content-type"
 
 
 def _joined(headers: Headers) -> bytes:

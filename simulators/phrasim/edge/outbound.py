@@ -92,7 +92,8 @@ class OutboundEdge(httpx.AsyncBaseTransport):
         stream = response.stream
         # What a user reads is the user's business, and a file is as long as it is.
         is_file = response.status_code == 200 and request.extensions.get(FILE_ASKED_FOR, False)
-        if not is_file and self._participant != "user":
+        is_at_hand = isinstance(stream, httpx.ByteStream)
+        if not is_file and not is_at_hand and self._participant != "user":
             stream = _Bounded(stream, request.extensions.get("timeout", {}).get("read"))
         response.stream = _Contents(response, stream, message, self._participant, self._journal, self._tracer)
         return response

@@ -17,7 +17,7 @@ Listener = Callable[[Event], None]
 
 
 class Exchange(Protocol):
-    """A stranger's request and its answer: events that are made once somebody reads them.
+    """A request and its answer: events that are made once somebody reads them.
 
     Where thousands come in a second most are forgotten unread.
     """

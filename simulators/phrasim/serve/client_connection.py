@@ -35,7 +35,7 @@ _SWITCHING_PROTOCOLS = 101
 
 
 class ClientConnection(asyncio.Protocol):
-    """Use `ask`, then `parts`; `is_reusable` says whether another request may follow."""
+    """Use `ask`, then `whole` or `parts`; `is_reusable` says whether another request may follow."""
 
     def __init__(self) -> None:
         self.idle_since = 0.0
@@ -112,6 +112,13 @@ class ClientConnection(asyncio.Protocol):
             await self._more(answer, timeouts)
         extensions = {"http_version": b"HTTP/" + answer.version.encode(), "reason_phrase": answer.reason}
         return answer.status, answer.headers, extensions
+
+    def whole(self) -> bytes | None:
+        """The body of the answer, if it has come whole by now and nobody waits for room to be read on."""
+        answer = self._answer
+        if answer is None or not answer.is_complete or self._is_paused:
+            return None
+        return answer.parts[0] if len(answer.parts) == 1 else b"".join(answer.parts)
 
     async def parts(self, timeouts: Timeouts) -> AsyncIterator[bytes]:
         """The body of the answer as it comes."""

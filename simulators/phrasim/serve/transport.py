@@ -92,6 +92,10 @@ class _Pool:
         except BaseException:
             self._places.release()
             raise
+        whole = connection.whole()
+        if whole is not None:
+            self._take_back(to, connection)
+            return httpx.Response(status, headers=headers, stream=httpx.ByteStream(whole), extensions=extensions)
         contents = _Contents(connection.parts(timeouts), lambda: self._take_back(to, connection))
         return httpx.Response(status, headers=headers, stream=contents, extensions=extensions)
 

@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phrasim.documents import Operation, Specification
-from phrasim.edge.at_once import MATCHED, Answer, at_once
+from phrasim.edge.at_once import BODY, MATCHED, Answer, at_once
 from phrasim.service.refusal import Refusal, failure, http_exception
 
 REQUEST_BYTES_MAX = 1024 * 1024
@@ -40,16 +40,17 @@ class Call:
     @property
     def authorization(self) -> str | None:
         """The `Authorization` header."""
-        for name, value in self._scope["headers"]:
-            if name == b"authorization":
-                written: str = value.decode("latin-1")
-                return written
-        return None
+        return self._header(b"authorization")
+
+    @property
+    def content_type(self) -> str | None:
+        """The `Content-Type` header."""
+        return self._header(b"content-type")
 
     @property
     def media_type(self) -> str | None:
         """The media type of the request without its parameters, in lower case."""
-        written = self.request.headers.get("content-type")
+        written = self.content_type
         return written.partition(";")[0].strip().lower() if written else None
 
     def check_media_type(self) -> None:
@@ -66,7 +67,14 @@ class Call:
         breaks the specification, which is named).
         """
         self.check_media_type()
-        content = await self.content()
+        return self._value(await self.content())
+
+    def body_at_once(self) -> Any:
+        """As `body`, of a request that is answered at once."""
+        self.check_media_type()
+        return self._value(self.content_at_once())
+
+    def _value(self, content: bytes) -> Any:
         if self.media_type == FORM:
             value: Any = dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
         else:
@@ -88,6 +96,18 @@ class Call:
                 raise Refusal(413, f"the body is longer than {REQUEST_BYTES_MAX} bytes")
             parts.append(part)
         return b"".join(parts)
+
+    def content_at_once(self) -> bytes:
+        """The body of a request that is answered at once, however long."""
+        content: bytes = self._scope.pop(BODY)
+        return content
+
+    def _header(self, wanted: bytes) -> str | None:
+        for name, value in self._scope["headers"]:
+            if name == wanted:
+                written: str = value.decode("latin-1")
+                return written
+        return None
 
 
 Handler = Callable[[Call], Awaitable[ASGIApp]]

@@ -55,10 +55,10 @@ class FileAnswer:
             file = self.storage.open(self.file)
         except FileNotFoundError:
             return self.gone()
-        if file.seek(0, os.SEEK_END) < size:
+        if os.fstat(file.fileno()).st_size < file.offset + size:
             file.close()
             return None
-        return OpenFile(200, self._raw_headers(), file, size, self.file.sha256)
+        return OpenFile(200, self._raw_headers(), file, file.offset, size, self.file.sha256)
 
     def _raw_headers(self) -> list[tuple[bytes, bytes]]:
         return [(name.encode(), value.encode()) for name, value in self.headers.items()]

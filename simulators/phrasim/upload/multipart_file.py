@@ -32,22 +32,56 @@ async def receive_file(
     has the part twice, 413 above `size_max` bytes (None: no limit). What follows the last boundary is ignored
     (RFC 2046, §5.1.1); nothing may stand before the first, though that section allows it: no form does so.
     """
-    boundary = _boundary(content_type)
-    opening = b"--" + boundary.encode()
-    seen = b""
-    try:
+    form = _Form(content_type, incoming, size_max, fields)
+    async for chunk in body:
+        form.feed(chunk)
+    return form.end()
+
+
+def read_file(content_type: str, body: bytes, incoming: IncomingFile, size_max: int | None) -> str | None:
+    """As `receive_file`, of a body that is at hand."""
+    form = _Form(content_type, incoming, size_max, None)
+    form.feed(body)
+    return form.end()
+
+
+class _Form:
+    """Reads a form as its bytes come."""
+
+    def __init__(
+        self, content_type: str, incoming: IncomingFile, size_max: int | None, fields: dict[str, str] | None
+    ) -> None:
+        self._boundary = _boundary(content_type)
+        self._opening = b"--" + self._boundary.encode()
+        self._seen = b""
         # Not strict: strictly, the parser judges a preamble and an epilogue by how the stream is cut.
-        with PushMultipartParser(boundary, max_segment_count=PARTS_MAX) as parser:
-            writer = _PartWriter(incoming, size_max, fields)
-            async for chunk in body:
-                seen += chunk[: len(opening) - len(seen)]
-                if not opening.startswith(seen):
-                    raise Refusal(400, f"the body does not begin with its boundary, {boundary!r}")
-                for event in parser.parse(chunk) if chunk else ():
-                    writer.take(event)
-    except MultipartError as error:
-        raise Refusal(400, f"the body is not well-formed multipart/form-data: {error}") from error
-    return writer.file_name
+        self._parser = PushMultipartParser(self._boundary, max_segment_count=PARTS_MAX)
+        self._writer = _PartWriter(incoming, size_max, fields)
+
+    def feed(self, chunk: bytes) -> None:
+        """The next part of the body."""
+        self._seen += chunk[: len(self._opening) - len(self._seen)]
+        if not self._opening.startswith(self._seen):
+            raise Refusal(400, f"the body does not begin with its boundary, {self._boundary!r}")
+        if not chunk:
+            return
+        try:
+            for event in self._parser.parse(chunk):
+                self._writer.take(event)
+        except MultipartError as error:
+            raise _not_well_formed(error) from error
+
+    def end(self) -> str | None:
+        """The body ends here; the name of the file, None without one."""
+        try:
+            self._parser.close()
+        except MultipartError as error:
+            raise _not_well_formed(error) from error
+        return self._writer.file_name
+
+
+def _not_well_formed(error: MultipartError) -> Refusal:
+    return Refusal(400, f"the body is not well-formed multipart/form-data: {error}")
 
 
 class _PartWriter:

@@ -7,6 +7,7 @@ import asyncio
 import random
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from phrasim.upload.deployed.signing import SignedUrls
 from phrasim.upload.deployed.state import Commit, Limits, UploadState
 from phrasim.upload.deployed.target import Target
 from phrasim.upload.deployed.work import Work
-from phrasim.upload.storage import Storage
+from phrasim.upload.storage import IncomingFile, Storage
+from phrasim.upload.stored_file import StoredFile
 
 FILE = "deployed/upload.yaml"
 JSON = {"accept": "application/json"}
@@ -61,6 +63,26 @@ UNDECLARED = {
 """What is answered and what the document is silent about."""
 
 
+class RememberingStorage(Storage):
+    """Remembers what it has stored, and so knows what is left of it."""
+
+    def __init__(self, folder: Path, chance: random.Random) -> None:
+        super().__init__(folder, chance)
+        self._stored: list[StoredFile] = []
+
+    def store(self, incoming: IncomingFile) -> StoredFile:
+        self._stored.append(super().store(incoming))
+        return self._stored[-1]
+
+    def left(self) -> int:
+        """How many of its files can be opened."""
+        count = 0
+        for one in self._stored:
+            with suppress(FileNotFoundError), self.open(one):
+                count += 1
+        return count
+
+
 class Upload:
     """The service, its callers, and what it sent to others."""
 
@@ -81,7 +103,7 @@ class Upload:
         chance = random.Random(1)
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.state = UploadState(targets, chance, self.clock.now, limits)
-        self.storage = Storage(folder, chance)
+        self.storage = RememberingStorage(folder, chance)
         self.held: list[Coroutine[Any, Any, None]] = []
         self.hold = hold
         self._spawn = spawn

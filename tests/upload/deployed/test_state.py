@@ -19,7 +19,7 @@ def state() -> UploadState:
 
 
 def add(state: UploadState) -> Asset:
-    return state.add_asset("someone", PRESS, "a.png", StoredFile("key", 3, "0" * 64, "image/png"), {})
+    return state.add_asset("someone", PRESS, "a.png", StoredFile("key", 0, 3, "0" * 64, "image/png"), {})
 
 
 def commit(state: UploadState, *assets: Asset) -> Commit:

@@ -18,7 +18,7 @@ def state() -> UploadState:
 
 
 def add(state: UploadState, size: int = 3, user: str = "someone") -> str:
-    return state.add_asset(user, "a.png", StoredFile("key", size, "digest", "image/png")).id
+    return state.add_asset(user, "a.png", StoredFile("key", 0, size, "digest", "image/png")).id
 
 
 def test_a_commit_keeps_its_assets_in_the_order_given(state: UploadState) -> None:

@@ -18,4 +18,8 @@ def auth_app(specification: Specification, state: AuthState) -> Starlette:
             "getTokenInfo": routes.get_token_info,
             "getPublisherInfo": routes.get_publisher_info,
         },
+        {
+            "getTokenInfo": routes.get_token_info_at_once,
+            "getPublisherInfo": routes.get_publisher_info_at_once,
+        },
     )

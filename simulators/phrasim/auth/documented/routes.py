@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from phrasim.auth.documented.errors import NO_STORE, grant_refused
@@ -33,6 +34,10 @@ class AuthRoutes:
 
     async def get_token_info(self, call: Call) -> ASGIApp:
         """`GET /token-info`: whose token it is (the shape of 2021), and how long that answer holds (A33)."""
+        return self.get_token_info_at_once(call)
+
+    def get_token_info_at_once(self, call: Call) -> Response:
+        """The same: nobody has to be waited for."""
         token = self._token(call)
         body: dict[str, Any] = {"scopes": list(token.scopes), "expires_in": self._state.seconds_left(token)}
         if token.user is not None:
@@ -47,6 +52,10 @@ class AuthRoutes:
 
     async def get_publisher_info(self, call: Call) -> ASGIApp:
         """`GET /users/info/{id}`: the publisher, for a registered client only (A8, A27, A32)."""
+        return self.get_publisher_info_at_once(call)
+
+    def get_publisher_info_at_once(self, call: Call) -> Response:
+        """The same: nobody has to be waited for."""
         if isinstance(credentials(call.authorization), AssetToken):
             raise Refusal(403, "an AssetToken opens assets and commits, not users")
         token = self._token(call)

@@ -44,5 +44,11 @@ def upload_app(
             "downloadAsset": routes.download_asset,
             "acknowledgeCommit": routes.acknowledge_commit,
         },
-        {"getAsset": routes.get_asset_at_once, "downloadAsset": routes.download_asset_at_once},
+        {
+            "uploadAsset": routes.upload_asset_at_once,
+            "commitAssets": routes.commit_assets_at_once,
+            "getAsset": routes.get_asset_at_once,
+            "downloadAsset": routes.download_asset_at_once,
+            "acknowledgeCommit": routes.acknowledge_commit_at_once,
+        },
     )

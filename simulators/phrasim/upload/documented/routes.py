@@ -16,8 +16,8 @@ from phrasim.upload.documented.identity import Identity
 from phrasim.upload.documented.outbound import hashes
 from phrasim.upload.documented.state import Asset, Commit, CommitRefused, UploadState
 from phrasim.upload.file_answer import FileAnswer, content_disposition
-from phrasim.upload.multipart_file import PART, receive_file
-from phrasim.upload.storage import Storage
+from phrasim.upload.multipart_file import PART, read_file, receive_file
+from phrasim.upload.storage import IncomingFile, Storage
 from phrasim.upload.timestamp import timestamp
 
 
@@ -43,22 +43,44 @@ class UploadRoutes:
 
     async def upload_asset(self, call: Call) -> ASGIApp:
         """`POST /assets`: the file goes to disk as it arrives; a refused one leaves nothing there."""
-        user = await self._user(call, "upload assets")
-        call.check_media_type()
-        content_type = call.request.headers["content-type"]
+        user = _user(await self._principal(call), "upload assets")
+        content_type = _content_type(call)
         with self._storage.incoming() as incoming:
             name = await receive_file(content_type, call.request.stream(), incoming, self._upload_size_max)
-            if name is None:
-                raise Refusal(400, f'"{PART}" is required: a part of that name with a file in it')
-            if incoming.size == 0:
-                raise Refusal(400, f"{PART}: Empty file")
-            asset = self._state.add_asset(user.id, name, self._storage.store(incoming))
+            return self._taken(user, name, incoming)
+
+    def upload_asset_at_once(self, call: Call) -> Response | None:
+        """The same where Auth need not be asked, and the file has come already."""
+        principal = self._presented(call)
+        if isinstance(principal, Bearer):
+            return None
+        user = _user(principal, "upload assets")
+        content_type = _content_type(call)
+        with self._storage.incoming() as incoming:
+            name = read_file(content_type, call.content_at_once(), incoming, self._upload_size_max)
+            return self._taken(user, name, incoming)
+
+    def _taken(self, user: User, name: str | None, incoming: IncomingFile) -> Response:
+        if name is None:
+            raise Refusal(400, f'"{PART}" is required: a part of that name with a file in it')
+        if incoming.size == 0:
+            raise Refusal(400, f"{PART}: Empty file")
+        asset = self._state.add_asset(user.id, name, self._storage.store(incoming))
         return json_answer(asset_object(asset), 201)
 
     async def commit_assets(self, call: Call) -> ASGIApp:
         """`POST /commit`: the answer is `true`, never the commit's id (§2.3)."""
-        user = await self._user(call, "commit assets")
-        body = await call.body()
+        user = _user(await self._principal(call), "commit assets")
+        return self._commit(user, await call.body())
+
+    def commit_assets_at_once(self, call: Call) -> Response | None:
+        """The same where Auth need not be asked."""
+        principal = self._presented(call)
+        if isinstance(principal, Bearer):
+            return None
+        return self._commit(_user(principal, "commit assets"), call.body_at_once())
+
+    def _commit(self, user: User, body: Any) -> Response:
         try:
             commit = self._state.commit(user.id, body["files"], body.get("formData") or {})
         except CommitRefused as refused:
@@ -103,7 +125,14 @@ class UploadRoutes:
 
     async def acknowledge_commit(self, call: Call) -> ASGIApp:
         """`POST /commits/{id}/ack`: `true`, the first time and ever after; the body is ignored (A16)."""
-        principal = await self._principal(call)
+        return self._acknowledge(call, await self._principal(call))
+
+    def acknowledge_commit_at_once(self, call: Call) -> Response | None:
+        """The same where Auth need not be asked."""
+        principal = self._presented(call)
+        return None if isinstance(principal, Bearer) else self._acknowledge(call, principal)
+
+    def _acknowledge(self, call: Call, principal: Principal) -> Response:
         commit = self._state.find_commit(call.path["id"])
         if commit is None:
             raise Refusal(404, "Commit not found")
@@ -113,18 +142,12 @@ class UploadRoutes:
             self._acknowledged(commit)
         return json_answer(True)
 
-    def _presented(self, call: Call) -> Principal | Bearer:
-        return self._identity.presented(call.authorization, _schemes(call.operation))
-
     async def _principal(self, call: Call) -> Principal:
         return await self._identity.principal(call.authorization, _schemes(call.operation))
 
-    async def _user(self, call: Call, act: str) -> User:
-        principal = await self._principal(call)
-        if not may_upload(principal):
-            raise Refusal(403, f"only a user may {act}, with a Bearer of their own")
-        assert isinstance(principal, User)
-        return principal
+    def _presented(self, call: Call) -> Principal | Bearer:
+        """Who calls, or the Bearer about which Auth has to be asked."""
+        return self._identity.presented(call.authorization, _schemes(call.operation))
 
     def _asset(self, call: Call, principal: Principal) -> Asset:
         asset = self._state.asset(call.path["id"])
@@ -133,6 +156,21 @@ class UploadRoutes:
         if not may_use(principal, asset.commit):
             raise Refusal(403, "only an administrator or its commit's AssetToken opens an asset, once it is committed")
         return asset
+
+
+def _user(principal: Principal, act: str) -> User:
+    if not may_upload(principal):
+        raise Refusal(403, f"only a user may {act}, with a Bearer of their own")
+    assert isinstance(principal, User)
+    return principal
+
+
+def _content_type(call: Call) -> str:
+    """The Content-Type of an upload, with its boundary."""
+    call.check_media_type()
+    content_type = call.content_type
+    assert content_type is not None, "the operation takes nothing without one"
+    return content_type
 
 
 @cache
