@@ -10,7 +10,7 @@ PYTEST := pytest -q --dist loadfile --max-worker-restart 0
 # The tests start hundreds of processes, which would all compile what they import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check tests mutants wheel benchmarks clean
+.PHONY: demo docs test check tests mutants wheel benchmarks clean
 
 demo: .venv/.installed
 	@mkdir -p demo
@@ -30,6 +30,10 @@ demo: .venv/.installed
 	$(BIN)/phrasim conform docs/deployed-flow.md demo/deployed/deployed-push.jsonl
 	@echo
 	$(BIN)/phrasim conform docs/deployed-flow.md demo/deployed/deployed-pull.jsonl
+
+# The documentation as a site, to be opened from its folder.
+docs: .venv/.installed-dev
+	$(BIN)/phrasim docs --out site
 
 test: check tests wheel
 
@@ -64,7 +68,7 @@ benchmarks: .venv/.installed
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf .venv build demo dist
+	rm -rf .venv build demo dist site
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

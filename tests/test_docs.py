@@ -101,7 +101,7 @@ def test_the_tour_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
     # A server never ends; a load run tells its progress on standard error, and tests/load has its tests.
     commands = [command for command in commands if not command.startswith(("phrasim serve", "phrasim load"))]
     assert {command.split()[1] for command in commands} == {
-        *("run", "verify", "report", "diagram", "conform", "replay", "diff")
+        *("run", "verify", "report", "diagram", "conform", "replay", "diff", "docs")
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
@@ -125,7 +125,7 @@ def test_every_verb_of_the_command_is_in_the_readme_and_shows_an_example() -> No
 
     runner = CliRunner()
     verbs = [command.name for command in app.registered_commands]
-    assert len(verbs) == 9
+    assert len(verbs) == 10
     for verb in verbs:
         assert f"phrasim {verb}" in text("README.md")
         said = runner.invoke(app, [verb, "--help"]).output

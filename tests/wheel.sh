@@ -10,7 +10,7 @@ export PIP_CONSTRAINT="$root/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
 
 "$python" -m pip wheel -q --no-deps --wheel-dir "$work/wheel" "$root"
 "$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install -q "$(echo "$work"/wheel/phrasim-*.whl)[pytest]"
+"$work/venv/bin/python" -m pip install -q "$(echo "$work"/wheel/phrasim-*.whl)[docs,pytest]"
 mkdir "$work/empty"
 cd "$work/empty"
 phrasim="$work/venv/bin/phrasim"
@@ -25,6 +25,11 @@ for name in push pull; do
     "$phrasim" diagram "traces/$name.jsonl" --format mermaid >/dev/null
     "$phrasim" conform "$document" "traces/$name.jsonl" | grep '12 of 12'
 done
+
+# The site is built from what the wheel has.
+"$phrasim" docs
+test -s site/scenarios/push.html
+grep -q 'Made from <code>docs/ci.md</code>' site/docs/ci.html
 
 # The sample project tests itself with the plugin that the wheel brings.
 cp -R "$root/examples/uploader" uploader

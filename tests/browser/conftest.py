@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from browser.axe import AXE
 from browser.watch import Watch
+
+expect.set_options(timeout=30_000)  # milliseconds; a busy machine is slow, and what comes at once waits for nothing
 
 CHROMIUM = Path("/usr/bin/chromium")
 

@@ -28,7 +28,7 @@ def process(*words: str, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*COMMAND, *words], **options)  # type: ignore[call-overload, no-any-return]
 
 
-@pytest.mark.parametrize("verb", ["run", "replay", "diagram", "conform", "diff"])
+@pytest.mark.parametrize("verb", ["run", "replay", "diagram", "conform", "diff", "docs"])
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_the_help_of_every_verb_shows_an_example_and_the_exit_codes(verb: str, option: str, phrasim: Call) -> None:
     result = phrasim(verb, option)

@@ -11,7 +11,7 @@ from types import FrameType
 
 import typer
 
-from phrasim.cli import conform, diagram, diff, load, replay, report, run, serve, verify
+from phrasim.cli import conform, diagram, diff, docs, load, replay, report, run, serve, verify
 from phrasim.cli.output import fail
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run, serve, verify, load, report, replay, diagram, conform, diff):
+for verb in (run, serve, verify, load, report, replay, diagram, conform, diff, docs):
     verb.register(app)
 
 
