@@ -46,6 +46,7 @@ def serve_a_wrong_byte(every: int) -> None:
         return spoilt
 
     UploadRoutes.download_asset = each(every, honest, lie)
+    UploadRoutes.download_asset_at_once = lambda *_: None
 
 
 def notify_twice(every: int) -> None:
