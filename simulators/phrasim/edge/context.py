@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
-PENDING_MAX = 10_000
+PENDING_MAX = 4_096
 """Messages on their way that are remembered; the oldest is forgotten first (its receiver then is a stranger to it)."""
 
 _Key = TypeVar("_Key")
