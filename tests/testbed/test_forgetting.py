@@ -1,5 +1,7 @@
 """With `retain` all is forgotten in time that was acknowledged, in either profile, and nothing else."""
 
+import gc
+
 import pytest
 
 from phrasim.contract.in_process import InProcessSubject, in_process
@@ -60,6 +62,24 @@ def test_what_was_acknowledged_longer_ago_is_forgotten_by_everybody(profile: Pro
         subject.wait(RETAIN * 0.4)
         assert held(subject) == {"commits": 0, "assets": 0, "files on disk": 0, "records": 0}
         assert acknowledged_again(subject, commit) == 404
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_is_forgotten_takes_no_memory_even_before_the_collector_comes(profile: ProfileName) -> None:
+    def left() -> int:
+        """Commits and assets that somebody, or each other, still keeps."""
+        return sum(type(one) in kinds for one in gc.get_objects())
+
+    with in_process("upload", setting(profile)) as subject:
+        kinds = {type(handed_over(subject, "first")), type(subject.bed.upload.assets[0])}
+        gc.collect()
+        before = left()
+        gc.disable()
+        try:
+            subject.wait(RETAIN * 1.2)
+            assert before - left() == 3
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("profile", PROFILES)

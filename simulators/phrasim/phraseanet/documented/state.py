@@ -65,6 +65,7 @@ class PhraseanetState:
                 self._accepted.discard(key)
             for asset_id in assets:
                 self._records.pop(asset_id, None)
+        self._records = dict(self._records)  # else it would take twice the room in time
 
     @property
     def records(self) -> tuple[Record, ...]:

@@ -240,6 +240,7 @@ class UploadState:
     def _forget(self, assets: list[Asset]) -> list[StoredFile]:
         for asset in assets:
             del self._assets[asset.id]
+            asset.commit = None  # each would keep the other until the collector came for both
         return [asset.file for asset in assets]
 
     def _size_of(self, files: Sequence[str]) -> int:

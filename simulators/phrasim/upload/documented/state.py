@@ -143,5 +143,9 @@ class UploadState:
             del self._commits[commit.id]
             for asset in commit.assets:
                 del self._assets[asset.id]
+                asset.commit = None  # each would keep the other until the collector came for both
                 gone.append(asset.file)
+        if gone:
+            # A dict to which entries come while others go would take twice the room in time.
+            self._commits, self._assets = dict(self._commits), dict(self._assets)
         return gone
