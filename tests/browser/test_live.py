@@ -89,6 +89,40 @@ def test_a_user_uploads_and_commits_in_the_browser(live: Page, served: Landscape
     assert {record["size"] for record in state["records"]} == {PHOTO.stat().st_size, len("content")}
 
 
+def test_what_is_in_no_commit_is_offered_to_whoever_looks(live: Page, served: Landscape) -> None:
+    upload(live, PHOTO)
+    live.reload()
+    expect(live.locator("#uploaded")).to_contain_text(PHOTO.name)
+    expect(live.locator("#commit-button")).to_be_enabled()
+    httpx.post(f"{served['control']['url']}/_phrasim/reset", trust_env=False)
+    expect(live.locator("#uploaded input")).to_have_count(0)
+    expect(live.locator("#commit-button")).to_be_disabled()
+
+
+def test_a_mark_that_was_taken_off_stays_off(live: Page, served: Landscape) -> None:
+    upload(live, PHOTO)
+    live.locator("#uploaded input").uncheck()
+    hand_over(served, "a.txt")
+    expect(live.locator("#participants")).to_contain_text("1 commits, 0 not acknowledged")
+    expect(live.locator("#uploaded input")).not_to_be_checked()
+    expect(live.locator("#commit-button")).to_be_disabled()
+
+
+@pytest.mark.parametrize(
+    ("amount", "calls", "told"),
+    [("abc", "1", "Status: abc is no number"), ("500", "1-3", "Calls: 1-3 is no number")],
+)
+def test_a_fault_that_is_written_wrongly_is_told_as_it_was_written(
+    live: Page, amount: str, calls: str, told: str
+) -> None:
+    live.get_by_text("Strike a fault").click()
+    live.locator("#amount").fill(amount)
+    live.locator("#occurrences").fill(calls)
+    live.get_by_role("button", name="Set the fault").click()
+    expect(live.locator("#outcome")).to_contain_text(told)
+    expect(live.locator("#participants")).to_contain_text("none is set")
+
+
 def test_what_the_upload_service_refuses_is_told(live: Page, tmp_path: Path) -> None:
     empty = tmp_path / "empty.txt"
     empty.touch()
@@ -162,7 +196,7 @@ def test_a_fault_is_struck_and_lifted(live: Page, served: Landscape) -> None:
 
 @pytest.mark.parametrize(
     ("effect", "amount", "written"),
-    [("delay", "2 min", "120"), ("cutBody", "10 B", "10"), ("dropReply", None, "dropReply")],
+    [("delay", "2min", "120"), ("cutBody", "10 B", "10"), ("dropReply", None, "dropReply")],
 )
 def test_every_kind_of_fault_can_be_set(live: Page, effect: str, amount: str | None, written: str) -> None:
     live.get_by_text("Strike a fault").click()

@@ -206,7 +206,7 @@ def test_what_happened_before_somebody_looks_is_told_as_well() -> None:
         await committed(one, await uploaded(one))
         await one.suite.acknowledged()
         async with feed_of(one.suite.described["control"]["url"]) as feed:
-            assert (await feed.until("begin")).data == {}
+            assert (await feed.until("begin")).data == {"title": "push mode, documented"}
             rows = await rows_up_to(feed, "Acknowledge of upload commit")
             assert "POST /oauth/v2/token" in rows[1]["html"]
 
@@ -228,7 +228,8 @@ def test_the_participants_are_told_when_they_change() -> None:
             assert "&lt;b&gt;bold" in html
             assert "<b>bold" not in html
             assert inline(html).forbidden == []
-            assert "answer {&#39;status&#39;: 500}" in html
+            assert "answer 500 at every call" in html
+            assert feed.told[-1].data["loose"] == [{"id": asset, "name": "<b>bold</b>.txt"}]
 
     run_served(main)
 
@@ -359,7 +360,9 @@ def test_participants_that_are_real_or_absent_are_shown_as_such() -> None:
         async with feed_of(one.suite.described["control"]["url"]) as feed:
             html = (await feed.until("state")).data["html"]
         assert html.count('<span class="role">absent</span>') == 3
+        assert "0 users" in html
         page = await asked(one, "GET", "/")
         assert re.search(r'id="poll" disabled', page.text)
+        assert "Nobody plays auth here" in page.text
 
     run_served(main, Plan(played=("upload",)))

@@ -13,11 +13,13 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from phrasim.contract.finding import HttpExchange
+from phrasim.journal.redaction import REDACTED
 from phrasim.report.concealment import Concealment
 from phrasim.report.curl import WRITTEN_BYTES_MAX, curl_command
 from report.verifications import PNG, TOKEN, exchange
@@ -253,6 +255,14 @@ def test_several_secrets_have_a_variable_each(seen: Seen, tmp_path: Path) -> Non
     there = exchange(url=f"{seen.origin}/token", request_headers=headers, request_body=body)
     variables = {"PHRASIM_TOKEN": "one", "PHRASIM_TOKEN_2": "a+%26+b", "PHRASIM_TOKEN_3": "c"}
     held(there, seen.asked_by(curl_command(there), tmp_path, **variables), seen.origin)
+
+
+def test_secrets_that_a_journal_has_redacted_are_not_taken_for_one() -> None:
+    body = {"client_secret": REDACTED, "password": REDACTED}
+    headers = (("content-type", "application/json"),)
+    command = curl_command(exchange(request_headers=headers, request_body=msgspec.json.encode(body)))
+    assert command.count("$PHRASIM_TOKEN_2") == 1
+    assert command.count("$PHRASIM_TOKEN") == 2
 
 
 def test_what_another_exchange_gave_out_is_hidden_here() -> None:

@@ -63,6 +63,7 @@ def report(
 
 def _judged(header: "Header", trace: Path, assets: list[Path]) -> "tuple[Sequence[Verdict], str]":
     """The verdicts on what the scenario of a trace expects, and where they come from; or why there are none."""
+    from phrasim import __version__
     from phrasim.cli.replaying import NotPlayedAgain, played_again
     from phrasim.documents import DocumentError
 
@@ -73,5 +74,6 @@ def _judged(header: "Header", trace: Path, assets: list[Path]) -> "tuple[Sequenc
     except (NotPlayedAgain, DocumentError) as error:
         return (), f"Not judged here: {error}."
     if divergence is not None:
-        return (), "Not judged here: played again, the run is another one (phrasim replay says where)."
+        made = "" if header.version == __version__ else f" The trace was made by phrasim {header.version}."
+        return (), f"Not judged here: played again, the run is another one (phrasim replay says where).{made}"
     return outcome.verdicts, "Judged by playing the run again, which gave the same trace byte for byte."

@@ -13,7 +13,7 @@ from phrasim.documents import secret_fields
 from phrasim.journal.events import Event
 from phrasim.journal.lines import LineWriter
 from phrasim.journal.recorder import JOURNAL_EVENTS_MAX, EventsForgotten
-from phrasim.page.fragments import row, state
+from phrasim.page.fragments import loose_assets, row, state, title_of
 from phrasim.report.html.entries import Entries, Entry
 from phrasim.report.html.queues import QueueHistories
 from phrasim.serve.landscape import Landscape
@@ -57,7 +57,7 @@ class _Reading:
     async def events(self) -> AsyncIterator[bytes]:
         """The events for the page. Raises `EventsForgotten`."""
         journal = self._landscape.network.journal
-        yield _told("begin", {})
+        yield _told("begin", {"title": title_of(self._landscape)})
         following = journal.follow(journal.first)
         more: asyncio.Task[list[Event]] | None = None
         try:
@@ -77,7 +77,7 @@ class _Reading:
                 shown = await state(self._landscape, list(self._queues.all.values()))
                 if shown != self._shown_state:
                     self._shown_state = shown
-                    yield _told("state", {"html": shown})
+                    yield _told("state", {"html": shown, "loose": loose_assets(self._landscape)})
         finally:
             if more is not None:
                 more.cancel()

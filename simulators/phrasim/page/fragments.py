@@ -24,21 +24,37 @@ from phrasim.testbed import SERVICES
 SHOWN_MAX = 12
 """How many of each kind are shown, the newest."""
 
+LOOSE_MAX = 100
+"""How many assets that are in no commit are offered to commit."""
+
 _PACKAGE = "phrasim.page"
 
 
 def live_page(landscape: Landscape) -> str:
     """The page, before anything happens in it."""
-    setting, contract = landscape.plan.setting, landscape.network.contract
+    contract, played = landscape.network.contract, landscape.network.played
+    absent = [name for name in ("upload", "auth") if landscape.network.addressing.role(name) == "absent"]
     return _rendered(
         "live.html.jinja",
-        profile=setting.profile,
-        mode=setting.mode,
+        title=title_of(landscape),
+        absent=" and ".join(absent),
         lanes=ALL_LANES,
         operations=sorted(contract.operations),
         effects=EFFECTS,
-        polls="phraseanet" in landscape.network.played,
+        polls="phraseanet" in played,
     )
+
+
+def title_of(landscape: Landscape) -> str:
+    """What the page is called."""
+    setting = landscape.plan.setting
+    return f"{setting.mode} mode, {setting.profile}"
+
+
+def loose_assets(landscape: Landscape) -> list[dict[str, str]]:
+    """The assets that are in no commit, which a user may commit: `id` and `name` of the newest, the newest last."""
+    found = [asset for asset in landscape.testbed.upload.assets if asset.commit is None]
+    return [{"id": asset.id, "name": asset.original_name} for asset in found[-LOOSE_MAX:]]
 
 
 def page_asset(name: str) -> str:
@@ -83,6 +99,7 @@ async def state(landscape: Landscape, histories: Sequence[QueueHistory]) -> str:
     """The participants as they are now. Tokens are shown as fingerprints, as in a trace."""
     testbed, network, addressing = landscape.testbed, landscape.network, landscape.network.addressing
     assets, commits, records = testbed.upload.assets, testbed.upload.commits, testbed.phraseanet.records
+    users = testbed.auth.users if "auth" in network.played else ()
     try:
         queues = await queues_of(testbed)
         broker_problem = ""
@@ -101,15 +118,25 @@ async def state(landscape: Landscape, histories: Sequence[QueueHistory]) -> str:
         records=_newest(records),
         records_count=len(records),
         counts=dict(testbed.services.counts()),
-        users=[(user, landscape.tokens.get(user.id)) for user in islice(testbed.auth.users, SHOWN_MAX)],
-        users_count=len(testbed.auth.users),
+        users=[(user, landscape.tokens.get(user.id)) for user in users[:SHOWN_MAX]],
+        users_count=len(users),
+        retain=testbed.setting.retain,
         queues=queues,
         broker_problem=broker_problem,
         histories=[one for one in histories if one.most],
         end=end,
-        faults=[set_fault(account) for account in network.faults.all()],
+        faults=[(one, _effect_words(one["fault"])) for one in map(set_fault, network.faults.all())],
         fingerprint=fingerprint,
     )
+
+
+def _effect_words(fault: dict[str, Any]) -> str:
+    """A fault's effect and where it strikes, in words."""
+    effect = next(name for name in EFFECTS if name in fault)
+    amount = fault[effect]
+    values: list[object] = [] if amount is True else list(amount.values()) if isinstance(amount, dict) else [amount]
+    numbers = ", ".join(map(str, fault.get("occurrences", ())))
+    return " ".join([effect, *map(str, values), f"at call {numbers}" if numbers else "at every call"])
 
 
 def _url(landscape: Landscape, name: str) -> str | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from phrasim.contract.finding import HttpExchange
 from phrasim.journal.events import Body, Request
+from phrasim.journal.redaction import REDACTED
 from phrasim.report.concealment import Concealment, Marked, Part, told_length
 from phrasim.report.form_parts import FormPart, form_parts
 from phrasim.report.secret_places import first
@@ -48,13 +49,15 @@ _MAY_HOLD_A_SECRET = "not written here, since it may hold a secret"
 
 
 class _Variables:
-    """The shell variables of a command: secrets that are written alike share one."""
+    """The shell variables of a command: secrets that are written alike share one, but for those that were redacted."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
 
     def name(self, written: str) -> str:
         number = len(self._names) + 1
+        if written == REDACTED:
+            written = f"{written}{number}"  # nobody knows whether it is the one that stood there before
         return self._names.setdefault(written, SECRET_VARIABLE if number == 1 else f"{SECRET_VARIABLE}_{number}")
 
 

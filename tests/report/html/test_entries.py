@@ -1,5 +1,6 @@
 """What becomes of each message in the entries of a page: once each, and marked where it is out of the ordinary."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phrasim.clock import NANOSECONDS
-from phrasim.documents import contract
+from phrasim.documents import contract, scenarios_folder
 from phrasim.journal.events import Body, Event, Lost, Noted, Received, Request, Response, Sent
 from phrasim.report.html.entries import LATE_NANOSECONDS, Entries, MessageEntry, NoteEntry, entries_of
 from phrasim.scenario.events import Outcome
+from phrasim.scenario.files import RunFile
+from phrasim.scenario.loader import load_scenario
+from phrasim.scenario.runner import Play, play_in_process
+from phrasim.testbed.content import MadeContent
 from report.html.played import MUCH_GOES_WRONG, SHIPPED, name_of, push, shipped
 
 DOCUMENTED = contract("documented")
@@ -123,6 +128,15 @@ def test_a_request_that_goes_out_twice_is_marked_again_the_second_time() -> None
     entries = of_run(push("{operationId: enqueueAssets, occurrences: [1], duplicate: true}"))
     asked = [marks for kind, marks in of_operation(entries, "enqueueAssets") if kind == "request"]
     assert asked == [(), ("again",)]
+
+
+def test_the_same_content_under_another_name_is_another_upload() -> None:
+    """Of a large body the digest of the file is known alone; the boundary of its form is another each time."""
+    content = MadeContent("the same", 100_000, "image/png")
+    digest = hashlib.sha256(b"".join(content.parts())).hexdigest()
+    files = tuple(RunFile(name, 100_000, digest, None, content) for name in ("one.png", "two.png"))
+    outcome = play_in_process(load_scenario(scenarios_folder() / "push.yaml"), Play(files=files, given=True))
+    assert marked(of_run(outcome)) == {}
 
 
 def test_a_delivery_from_the_retry_queue_is_marked_again() -> None:

@@ -135,6 +135,7 @@ byId("filter").addEventListener("input", (event) => {
   drawSoon();
 });
 
+document.title += ` at ${location.host}`; // one of several, with --shards
 byId("follow").addEventListener("change", drawSoon);
 addEventListener("resize", () => { rowHeight = 0; drawSoon(); });
 
@@ -195,7 +196,8 @@ function connection(words, state) {
 const feed = new EventSource("/page/feed");
 feed.onopen = () => connection("live", "live");
 feed.onerror = () => connection("the server does not answer; waiting for it", "lost");
-feed.addEventListener("begin", () => {
+feed.addEventListener("begin", (event) => {
+  if (JSON.parse(event.data).title !== byId("kind").textContent) return location.reload(); // it is another server
   rows.length = 0;
   shown = [];
   chosen = 0;
@@ -207,7 +209,9 @@ feed.addEventListener("rows", (event) => {
 });
 feed.addEventListener("state", (event) => {
   const held = byId("participants"), lifted = document.activeElement?.dataset.lift;
-  held.innerHTML = JSON.parse(event.data).html;
+  const told = JSON.parse(event.data);
+  held.innerHTML = told.html;
+  offer(told.loose);
   if (lifted) held.querySelector(`[data-lift="${lifted}"]`)?.focus();
 });
 
@@ -233,13 +237,18 @@ async function ask(method, path, body) {
 
 const refused = (told) => `the upload service answered ${told.status}: ${JSON.stringify(told.answer)}`;
 
-function offer(id, name) {
-  const label = document.createElement("label"), box = document.createElement("input");
-  box.type = "checkbox";
-  box.checked = true;
-  box.value = id;
-  label.append(box, ` ${name}`);
-  byId("uploaded").append(label);
+/* What may be committed: what the server holds, whoever has uploaded it. A mark that somebody has taken off stays off. */
+function offer(loose) {
+  const held = byId("uploaded"), known = new Map([...held.querySelectorAll("input")].map((box) => [box.value, box]));
+  const focused = held.contains(document.activeElement) ? document.activeElement.value : null;
+  for (const label of held.querySelectorAll("label")) label.remove();
+  for (const { id, name } of loose) {
+    const label = document.createElement("label"), box = known.get(id) || document.createElement("input");
+    if (!known.has(id)) Object.assign(box, { type: "checkbox", checked: true, value: id });
+    label.append(box, ` ${name}`);
+    held.append(label);
+    if (id === focused) box.focus();
+  }
   offered();
 }
 
@@ -261,7 +270,6 @@ byId("upload").addEventListener("submit", async (event) => {
     const told = await ask("POST", `/page/assets?name=${encodeURIComponent(file.name)}`, file);
     if (!told) return;
     if (told.status !== 201) return say(refused(told), true);
-    offer(told.answer.id, file.name);
   }
   say(`${files.length} uploaded`);
   byId("upload").reset();
@@ -275,15 +283,16 @@ byId("commit").addEventListener("submit", async (event) => {
   const told = await ask("POST", `/page/commits?${query}`);
   if (!told) return;
   if (told.status >= 300) return say(refused(told), true);
-  for (const box of boxes) box.parentElement.remove();
-  offered();
   say(`${boxes.length} committed`);
 });
 
+const whole = (written) => (/^[0-9]{1,9}$/.test(written) ? Number(written) : written);
+const spaced = (written) => written.replace(/^([0-9.]+)\s*([a-zA-Z]+)$/, "$1 $2"); // 2s is 2 s
+
 const AMOUNTS = {
-  answer: ["Status", "500", (written) => ({ answer: { status: Number(written) } })],
-  delay: ["By", "2 s", (written) => ({ delay: written })],
-  cutBody: ["After", "10 B", (written) => ({ cutBody: { after: written } })],
+  answer: ["Status", "500", (written) => ({ answer: { status: whole(written) } })],
+  delay: ["By", "2 s", (written) => ({ delay: spaced(written) })],
+  cutBody: ["After", "10 B", (written) => ({ cutBody: { after: spaced(written) } })],
 };
 
 byId("effect").addEventListener("change", () => {
@@ -296,12 +305,17 @@ byId("effect").addEventListener("change", () => {
 
 byId("fault").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const effect = byId("effect").value, amount = AMOUNTS[effect];
-  const numbers = byId("occurrences").value.split(",").map((one) => one.trim()).filter(Boolean).map(Number);
+  const effect = byId("effect").value, amount = AMOUNTS[effect], written = byId("amount").value.trim();
+  if (effect === "answer" && typeof whole(written) === "string") {
+    return say(`Status: ${written} is no number; write a status, such as 500`, true);
+  }
+  const numbers = byId("occurrences").value.split(",").map((one) => one.trim()).filter(Boolean).map(whole);
+  const wrong = numbers.find((one) => typeof one === "string");
+  if (wrong !== undefined) return say(`Calls: ${wrong} is no number; write numbers from 1 on, such as 1, 2`, true);
   const fault = {
     operationId: byId("operation").value,
     ...(numbers.length ? { occurrences: numbers } : {}),
-    ...(amount ? amount[2](byId("amount").value.trim()) : { [effect]: true }),
+    ...(amount ? amount[2](written) : { [effect]: true }),
   };
   if (await ask("POST", "/_phrasim/faults", fault)) say("the fault is set");
 });
@@ -318,8 +332,6 @@ byId("poll").addEventListener("click", async () => {
 
 byId("reset").addEventListener("click", async () => {
   if (!(await ask("POST", "/_phrasim/reset"))) return;
-  for (const label of byId("uploaded").querySelectorAll("label")) label.remove();
-  offered();
   if (opened) close();
   say("begun anew");
 });

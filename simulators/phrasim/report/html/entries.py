@@ -141,11 +141,15 @@ class Entries:
 
     def _came_before(self, message: Message) -> bool:
         """Whether the same has been delivered, or asked for, before; what only reads may be, and so may a log-in."""
+        if label_of(message, self._contract) is None:
+            return False
         if isinstance(message, Delivery):
             return is_repeated(message)
-        if not isinstance(message, Request) or message.method in _SAFE or label_of(message, self._contract) is None:
+        if not isinstance(message, Request) or message.method in _SAFE:
             return False
-        sent = (message.sender, message.method, message.target, repr(message.body))
+        # Of a form with files it is the boundary, drawn for each, that tells whether it is the very same.
+        form = dict(message.headers).get("content-type")
+        sent = (message.sender, message.method, message.target, form, repr(message.body))
         if sent in self._seen:
             return True
         self._seen.add(sent)
