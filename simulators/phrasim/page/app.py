@@ -1,6 +1,6 @@
 """The application at a control port that answers with the page, and hands whatever else is asked for on."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import QueryParams
@@ -35,22 +35,25 @@ Handler = Callable[[Request], Awaitable[ASGIApp]]
 
 def with_page(landscape: Landscape, control: ASGIApp) -> ASGIApp:
     """The application of a control port: the page at `/` and what it asks for below `/page/`, else `control`."""
-    return SameSite(_Page(landscape, control), is_local=landscape.is_local)
+    handlers = PageRoutes(landscape).handlers
+    page = SameSite(_Page(handlers), is_local=landscape.is_local)
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        # The control API has a guard of its own.
+        await (page if scope["path"] in handlers else control)(scope, receive, send)
+
+    return answered
 
 
 class _Page:
     """What a page needs is loaded when somebody looks at it: a server that nobody looks at starts without."""
 
-    def __init__(self, landscape: Landscape, control: ASGIApp) -> None:
-        self._control = control
-        self._handlers = PageRoutes(landscape).handlers
+    def __init__(self, handlers: Mapping[str, Mapping[str, Handler]]) -> None:
+        self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
-        handlers = self._handlers.get(scope["path"])
-        if handlers is None:
-            await self._control(scope, receive, send)
-            return
+        """An ASGI application, of the paths that have handlers."""
+        handlers = self._handlers[scope["path"]]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         if method not in handlers:
             allowed = ", ".join(sorted(handlers))
