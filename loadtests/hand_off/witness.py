@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import gevent
 import msgspec
@@ -23,8 +23,9 @@ OPERATIONS: Mapping[str, str] = {
 }
 """By profile the operations whose messages are looked at."""
 SAMPLE_SECONDS = 1.0
+"""How often queues and records are read."""
 RETAINED_SHARE = 0.3
-"""How often records are read, as a share of the time after which they are forgotten."""
+"""How often they are at least, as a share of the time after which records are forgotten."""
 
 
 class Witness:
@@ -37,7 +38,8 @@ class Witness:
         self._lead = float("inf")
         self._messages: dict[str, dict[str, Any]] = {}
         self._commits: set[str] = set()
-        self._recorded: set[str] = set()
+        self._recorded: str | None = None
+        """The asset of the record that was read last."""
         try:
             state = self._asked("/_phrasim/state")
         except OSError as error:
@@ -46,14 +48,17 @@ class Witness:
         self._counts = "received" if state["participants"]["phraseanet"]["role"] == "played" else "sent"
         after = state["events"]["next"] - 1
         path = f"/_phrasim/journal?follow=true&after={after}&operation={OPERATIONS[run.profile]}"
-        self._greenlets = [gevent.spawn(self._follow, path), gevent.spawn(self._sample)]
-        if run.settings.retain:
-            self._greenlets.append(gevent.spawn(self._keep_reading_records, run.settings.retain * RETAINED_SHARE))
+        retain = run.settings.retain
+        every = SAMPLE_SECONDS if retain is None else min(SAMPLE_SECONDS, retain * RETAINED_SHARE)
+        self._greenlets = [gevent.spawn(self._follow, path), gevent.spawn(self._sample, every)]
 
     def end(self) -> None:
         """Look no more; what Phraseanet has recorded is read a last time."""
         gevent.killall(self._greenlets)
-        self._read_records()
+        try:
+            self._read_records()
+        except (OSError, ValueError) as error:
+            self._run.blind.append(f"the records at {self._url} could not be read: {error}")
 
     # The journal.
 
@@ -127,39 +132,38 @@ class Witness:
 
     # What is read every now and then.
 
-    def _sample(self) -> None:
-        """The depths of the queues."""
+    def _sample(self, seconds: float) -> None:
+        """The depths of the queues, and what Phraseanet has recorded since."""
         while True:
             try:
                 queues = self._asked("/_phrasim/queues")
+                self._read_records()
             except (OSError, ValueError):
-                pass  # The journal's end tells of it.
+                pass  # The journal's end tells of it, or what is read last.
             else:
                 depths = {one["name"]: one["ready"] + one["unacknowledged"] for one in queues}
                 self._run.queues.append((time.time() - self._run.began, depths))
-            gevent.sleep(SAMPLE_SECONDS)
-
-    def _keep_reading_records(self, seconds: float) -> None:
-        while True:
             gevent.sleep(seconds)
-            self._read_records()
 
     def _read_records(self) -> None:
-        """What Phraseanet has, by the digest of what it downloaded."""
-        try:
-            records = self._asked("/_phrasim/state")["records"]
-        except (OSError, ValueError) as error:
-            self._run.blind.append(f"the records at {self._url} could not be read: {error}")
-            return
-        known, self._recorded = self._recorded, {record["assetId"] for record in records}
+        """What Phraseanet has recorded since the last look, by the digest of what it downloaded."""
+        path = "/_phrasim/records"
+        records = None
+        if self._recorded is not None:
+            records = self._asked(f"{path}?after={quote(self._recorded, safe='')}", unless=404)
+        if records is None:  # Nothing was read yet, or it is forgotten: what there is is new.
+            records = self._asked(path)
         for record in records:
-            if record["assetId"] not in known:
-                self._run.see("recorded", {record["assetId"]: record["sha256"]}, record["commitId"])
+            self._run.see("recorded", {record["assetId"]: record["sha256"]}, record["commitId"])
+            self._recorded = record["assetId"]
 
-    def _asked(self, path: str) -> Any:
+    def _asked(self, path: str, unless: int | None = None) -> Any:
+        """What is answered; None for that status."""
         client = self._client(network_timeout=30)
         try:
             answer = client.get(path)
+            if answer.status_code == unless:
+                return None
             if answer.status_code != 200:
                 raise ValueError(f"{path}: the status is {answer.status_code}")
             return msgspec.json.decode(answer.read())

@@ -163,6 +163,16 @@ def test_one_lie_among_many_fails_the_run_and_names_the_commit(lie: str, serve: 
     assert all(COMMIT.match(sentence) for sentence in sentences)
 
 
+def test_a_wrong_byte_is_found_before_its_record_is_forgotten(serve: Serve) -> None:
+    """Each record is gone when the next one comes."""
+    landscape = serve("--retain", "1s", command=[Path(__file__).with_name("liar.py"), "serve_a_wrong_byte", "1"])
+    words = ["-u", "1", "--duration", "5s", "--rate", "0.5", "--sizes", "1 KiB", "--retain", "1s", "-L", "WARNING"]
+    result = locust(landscape, *words)
+    assert result.returncode == 1, told(result)
+    wrong = {COMMIT.findall(line)[0] for line in result.stdout.splitlines() if LIES["serve_a_wrong_byte"] in line}
+    assert len(wrong) >= 2, told(result)
+
+
 def test_one_master_and_two_workers_keep_one_account(serve: Serve, tmp_path: Path) -> None:
     consumer, master = free_ports(2)
     landscape = serve("--only", "upload,auth", "--phraseanet", f"http://127.0.0.1:{consumer}")

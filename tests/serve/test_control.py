@@ -262,6 +262,38 @@ def test_the_queues_are_those_of_the_state(served: Play) -> None:
     served(main, Plan())
 
 
+@pytest.mark.parametrize("profile", ["documented", "deployed"])
+def test_the_records_are_listed_whole_and_from_any_of_them_on(served: Play, profile: str) -> None:
+    async def main(one: Any) -> None:
+        publisher = one.suite.described["users"][0]["email"]
+        files = {"a.txt": "8 B", "b.txt": "9 B"}
+        commits = [{"publisher": publisher, "files": {name: {"size": size}}} for name, size in files.items()]
+        added = await one.suite.control.post("/seed-data", json={"commits": commits})
+        assert added.status_code == 200, added.text
+        await one.suite.control.post("/poll")
+        records = (await one.suite.acknowledged(2))["records"]
+        assert len(records) == 2
+        assert (await one.suite.control.get("/records")).json() == records
+        for number, record in enumerate(records, 1):
+            later = await one.suite.control.get("/records", params={"after": record["assetId"]})
+            assert later.json() == records[number:]
+
+    served(main, Plan(setting=Setting(profile=profile)))
+
+
+def test_no_records_are_listed_behind_one_that_is_not_there(served: Play) -> None:
+    async def main(one: Any) -> None:
+        asset = await one.suite.upload(CONTENT)
+        answer = await one.suite.control.get("/records", params={"after": asset})
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == f"there is no record of the asset {asset}; without `after` all are listed"
+        empty = await one.suite.control.get("/records?after=")
+        assert empty.status_code == 400
+        assert empty.json()["detail"].startswith("query/after: ")
+
+    served(main)
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -22,7 +22,7 @@ from phrasim.serve.landscape import Landscape, LandscapeEnded
 from phrasim.serve.landscapes import Landscapes, LandscapesFull
 from phrasim.serve.same_site import SameSite
 from phrasim.serve.seed_data import SeedDataError, seed_data_of
-from phrasim.serve.state import queues_of, set_fault, state_of
+from phrasim.serve.state import queues_of, records_of, set_fault, state_of
 from phrasim.serve.trace_header import trace_header
 from phrasim.service.operations import Call, json_answer, service
 from phrasim.service.refusal import Refusal
@@ -48,6 +48,7 @@ def control_app(landscape: Landscape, landscapes: Landscapes | None) -> ASGIApp:
             "getState": routes.get_state,
             "getJournal": routes.get_journal,
             "getQueues": routes.get_queues,
+            "listRecords": routes.list_records,
             "reset": routes.reset,
             "addSeedData": routes.add_seed_data,
             "pollNow": routes.poll_now,
@@ -80,12 +81,17 @@ class ControlRoutes:
         """`GET /_phrasim/queues`."""
         return json_answer(await queues_of(self._landscape.testbed))
 
+    async def list_records(self, call: Call) -> ASGIApp:
+        """`GET /_phrasim/records`."""
+        after = _query(call).get("after")
+        try:
+            return json_answer(records_of(self._landscape.testbed, after))
+        except KeyError as error:
+            raise Refusal(404, f"there is no record of the asset {after}; without `after` all are listed") from error
+
     async def get_journal(self, call: Call) -> ASGIApp:
         """`GET /_phrasim/journal`: secrets are redacted, as in a trace."""
-        query = dict(parse_qsl(call.request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        violations = call.operation.parameter_violations({}, query)
-        if violations:
-            raise Refusal(400, "; ".join(map(str, violations)))
+        query = _query(call)
         after = int(query.get("after", self._journal.first))
         try:
             events = self._journal.since(after)
@@ -237,6 +243,15 @@ class LandscapeRoutes:
 def described(name: str, landscape: Landscape) -> dict[str, Any]:
     """`control.yaml`'s Landscape."""
     return {"id": name, **landscape.description()}
+
+
+def _query(call: Call) -> dict[str, str]:
+    """The query's parameters, which are as they are described. Raises `Refusal`."""
+    query = dict(parse_qsl(call.request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    violations = call.operation.parameter_violations({}, query)
+    if violations:
+        raise Refusal(400, "; ".join(map(str, violations)))
+    return query
 
 
 def _all(events: list[Event]) -> list[Event]:

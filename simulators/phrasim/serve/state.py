@@ -27,19 +27,7 @@ async def state_of(landscape: Landscape) -> dict[str, Any]:
             "broker": {"role": addressing.role("broker"), "url": landscape.broker_url},
         },
         **_upload(testbed),
-        "records": [
-            {
-                "assetId": record.asset_id,
-                "commitId": record.commit_id,
-                "publisher": record.publisher,
-                "originalName": record.original_name,
-                "mimeType": record.mime_type,
-                "size": record.size,
-                "sha256": record.sha256,
-                "formData": record.form_data,
-            }
-            for record in testbed.phraseanet.records
-        ],
+        "records": records_of(testbed),
         "counts": dict(testbed.services.counts()),
         "queues": await queues_of(testbed),
         "faults": [set_fault(account) for account in network.faults.all()],
@@ -55,6 +43,31 @@ async def queues_of(testbed: Testbed) -> list[dict[str, Any]]:
         return []
     return [
         {"name": name, "ready": depth.ready, "unacknowledged": depth.unacknowledged} for name, depth in queues.items()
+    ]
+
+
+def records_of(testbed: Testbed, after: str | None = None) -> list[dict[str, Any]]:
+    """The `records` of the state; those behind the last one of the asset `after`. Raises `KeyError` if it has none."""
+    new = []
+    for record in reversed(testbed.phraseanet.records):
+        if record.asset_id == after:
+            break
+        new.append(record)
+    else:
+        if after is not None:
+            raise KeyError(after)
+    return [
+        {
+            "assetId": record.asset_id,
+            "commitId": record.commit_id,
+            "publisher": record.publisher,
+            "originalName": record.original_name,
+            "mimeType": record.mime_type,
+            "size": record.size,
+            "sha256": record.sha256,
+            "formData": record.form_data,
+        }
+        for record in reversed(new)
     ]
 
 

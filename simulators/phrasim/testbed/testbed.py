@@ -1,7 +1,6 @@
 """The participants of a landscape, joined by a network, under one clock and one seed."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,8 +20,8 @@ from phrasim.testbed.services import Stage
 from phrasim.testbed.setting import Setting
 from phrasim.testbed.spawn import Spawn, spawning
 
-SWEEPS = 10
-"""How often one looks, in the time for which all is remembered, what is to be forgotten."""
+SWEEPS = 60
+"""How often one looks, in the time for which all is remembered, what is to be forgotten: each time takes a moment."""
 
 
 class Testbed:
@@ -70,9 +69,6 @@ class Testbed:
         while True:
             await self.clock.sleep(retain / SWEEPS)
             self.services.forget(self.clock.now() - timedelta(seconds=retain))
-            # What ended meanwhile refers to itself. Left to itself the collector looks for such the more seldom the
-            # more there is, and the memory of the process is what it was at its most.
-            gc.collect()
 
     async def start(self) -> None:
         """Start the workers of Phraseanet, where it is played. Raises `BrokerError`."""
