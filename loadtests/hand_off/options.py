@@ -50,7 +50,7 @@ def add_options(parser: Any) -> None:
     add = parser.add_argument  # Of a group of its own the page would show nothing.
     add("--landscape", required=True, metavar="FILE", help="What `phrasim serve --print json` prints.")
     add("--shape", choices=list(SHAPES), default="soak", help="How many users there are at a time.")
-    add("--duration", default="60s", metavar="TIME", help="For how long hand-offs are begun.")
+    add("--duration", default="60s", metavar="TIME", help="For how long hand-offs are begun; -t goes before it.")
     add("--rate", default="", metavar="N", help="Hand-offs that all begin in a second; 0: no pause. Else one a user.")
     add("--assets", default="2", metavar="N", help="Files of a commit.")
     add("--sizes", default="64 KiB", help="Of a file: one size, or percentiles: p50=64 KiB,p99=4 MiB.")
@@ -84,7 +84,7 @@ def settings_of(options: Any) -> Settings:
     return Settings(
         landscape=read("landscape", _file),
         shape=options.shape,
-        duration=read("duration", _above_0),
+        duration=options.run_time or read("duration", _above_0),  # Locust has read its own `-t`, into seconds
         rate=read("rate", _if_any(_rate)),
         assets=read("assets", _count),
         sizes=read("sizes", read_sizes),

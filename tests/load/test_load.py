@@ -122,6 +122,13 @@ def test_a_scenario_gives_the_files(tmp_path: Path) -> None:
     assert account["assets"] == 10 * account["commits"] > 0
 
 
+def test_a_run_is_as_long_as_locusts_own_option_says(serve: Serve, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    result = locust(serve(), "-t", "1s", "--duration", "60s", "--result", str(figures), "-L", "WARNING")
+    assert result.returncode == 0, told(result)
+    assert json.loads(figures.read_text())["seconds"] < 60
+
+
 def test_a_hand_off_that_was_begun_in_time_is_waited_for() -> None:
     """One file after the other is uploaded, and the time is over before the last one."""
     result = load("--users", "1", "--duration", "1s", "--rate", "0", "--sizes", "1 B", "--assets", "200", "--consume")
