@@ -16,6 +16,7 @@ import asyncio
 import random
 import statistics
 import time
+from itertools import count
 
 import uvloop
 from figure import Figure
@@ -31,7 +32,7 @@ BUSY_LOOK_SECONDS = 0.05
 BAR_MS = 5.0
 BAR_LATENCY_MS = 50.0
 
-_BODY = form(bytes(range(256)) * (ASSET_BYTES // 256))
+_CONTENT = bytes(range(256)) * (ASSET_BYTES // 256)
 
 
 def figures() -> list[Figure]:
@@ -82,6 +83,7 @@ class HandOffs:
         self._upload = Connections(server.landscape["upload"]["url"])
         self._user = f"Bearer {server.landscape['users'][0]['token']}"
         self._administrator = f"Bearer {server.landscape['users'][1]['token']}"
+        self._numbers = count()
         self._open: dict[str, asyncio.Future[None]] = {}
         """What waits for the acknowledgement of the commit that the asset belongs to."""
 
@@ -134,6 +136,9 @@ class HandOffs:
         self.milliseconds.append((time.perf_counter() - sent) * 1000)
 
     async def _uploaded(self) -> str:
-        answer = await self._upload.ask("POST", "/assets", self._user, body=_BODY, media_type=FORM)
+        """The id of an asset that is like no other."""
+        number = b"asset %d " % next(self._numbers)
+        body = form(number + _CONTENT[len(number) :])
+        answer = await self._upload.ask("POST", "/assets", self._user, body=body, media_type=FORM)
         asset: str = answer["id"]
         return asset

@@ -1,4 +1,4 @@
-"""Stored files: where they lie, what is left of refused ones, and what their first bytes look like."""
+"""Stored files: where they lie, and what is left of refused ones."""
 
 import errno
 import hashlib
@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from phrasim.upload.media_type import SNIFFED_BYTES
 from phrasim.upload.segments import SEGMENT_BYTES_MAX
-from phrasim.upload.storage import HELD_BYTES_MAX, SNIFFED_BYTES, Storage, sniffed
+from phrasim.upload.storage import HELD_BYTES_MAX, Storage
 from phrasim.upload.stored_file import StoredFile
 
 pytestmark = pytest.mark.unmeasured
@@ -205,29 +206,6 @@ class Keeping(RuleBasedStateMachine):
 TestKeeping = Keeping.TestCase
 
 
-@pytest.mark.parametrize(
-    ("head", "mime_type"),
-    [
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image/png"),
-        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "image/jpeg"),
-        (b"GIF89a", "image/gif"),
-        (b"%PDF-1.4\n%\xe2\xe3", "application/pdf"),
-        (b"plain words\n", "text/plain"),
-        ("ein Satz über Größe".encode(), "text/plain"),
-        (b"\xfe\x01\x02", "application/octet-stream"),
-        (b"a text with a \0 in it", "application/octet-stream"),
-        (b"caf\xe9 in latin-1", "application/octet-stream"),
-        (b"half a character at the end \xc3", "application/octet-stream"),
-    ],
-)
-def test_a_media_type_is_told_by_the_content(head: bytes, mime_type: str) -> None:
-    assert sniffed(head, whole=True) == mime_type
-
-
-def test_a_zip_archive_is_a_kind_of_zip() -> None:
-    assert sniffed(b"PK\x03\x04\x14\0\0\0\x08\0", whole=True).startswith("application/")
-
-
 @pytest.mark.parametrize("character", ["é", "€", "𝄞"])
 @pytest.mark.parametrize("kept", [1, 2, 3])
 def test_a_character_cut_by_the_end_of_the_head_is_no_sign_of_binary_content(
@@ -244,16 +222,6 @@ def test_a_byte_that_no_character_begins_with_is_binary_even_at_the_end_of_the_h
     with Storage(tmp_path, random.Random(1)).incoming() as incoming:
         incoming.write(b"a" * (SNIFFED_BYTES - 1) + b"\xff" + b"a" * 10)
         assert incoming.mime_type == "application/octet-stream"
-
-
-@given(st.binary(min_size=1, max_size=64), st.booleans())
-def test_every_content_has_a_media_type_that_a_header_can_hold(head: bytes, whole: bool) -> None:
-    kind, _, name = sniffed(head, whole=whole).partition("/")
-    assert kind
-    assert name
-    assert (kind + name).isascii()
-    assert (kind + name).isprintable()
-    assert " " not in kind + name
 
 
 @given(st.lists(st.binary(max_size=3000), max_size=5))

@@ -1,15 +1,14 @@
 """Where uploaded files lie: written as they arrive, hashed on the way, and named by us, never by a client."""
 
-import codecs
 import errno
 import hashlib
 import os
 import random
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from phrasim.upload.media_type import SNIFFED_BYTES, sniffed
 from phrasim.upload.segments import Segments
 from phrasim.upload.stored_content import StoredContent
 from phrasim.upload.stored_file import StoredFile
@@ -22,9 +21,6 @@ HELD_BYTES_MAX = 128 * 1024
 
 _BUFFER_BYTES = 16 * 1024
 """Bytes of a longer file that wait to be written; longer parts are written as they come."""
-
-SNIFFED_BYTES = 4096
-"""Bytes at the start of a file by which its media type is told."""
 
 
 class IncomingFile:
@@ -136,23 +132,3 @@ class Storage:
 
 def _lies_in_a_segment(file: StoredFile) -> bool:
     return file.size <= HELD_BYTES_MAX
-
-
-@lru_cache(maxsize=256)
-def sniffed(head: bytes, *, whole: bool) -> str:
-    """The media type that a file's first bytes show; `whole` says that they are all of it.
-
-    What puremagic does not know is `text/plain` if it reads as UTF-8, and `application/octet-stream` otherwise.
-    """
-    import puremagic  # a table of a thousand signatures, read when the first file comes
-
-    try:
-        return puremagic.from_string(head, mime=True) or "application/octet-stream"
-    except (puremagic.PureError, ValueError):
-        pass
-    try:
-        # A character that is cut by the end of the head is no sign of binary content.
-        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
-    except UnicodeDecodeError:
-        return "application/octet-stream"
-    return "application/octet-stream" if b"\0" in head else "text/plain"
