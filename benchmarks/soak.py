@@ -29,6 +29,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=100, help="Hand-offs per second.")
     parser.add_argument("--size", default="64 KiB", help="Of each of the two files of a commit.")
     asked = parser.parse_args()
+    if asked.minutes < 2:
+        parser.error(f"--minutes {asked.minutes:g}: the last minute is held to the second one; write 2 or more")
     with tempfile.TemporaryDirectory(prefix="phrasim-benchmark-") as folder:
         with served_apart("--retain", RETAIN, "--trace", f"{folder}/journal.jsonl") as server:
             landscape = Path(folder) / "landscape.json"

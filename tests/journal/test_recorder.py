@@ -1,6 +1,7 @@
 """The journal of a run: what is appended, with which time, what is kept of it, and who hears of it."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_what_is_cleared_is_forgotten_and_the_numbers_go_on() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["append", "exchange", "read", "clear", "listen", "stop"]), max_size=40),
+    st.lists(st.sampled_from(["append", "exchange", "read", "read on", "clear", "listen", "stop"]), max_size=40),
     st.one_of(st.none(), st.integers(1, 6)),
 )
 def test_events_that_are_made_when_they_are_read_are_kept_and_heard_as_all_others(
@@ -144,6 +145,8 @@ def test_events_that_are_made_when_they_are_read_are_kept_and_heard_as_all_other
                 journal.exchanged(Unmade(journal.next))
             case "read":
                 assert numbers(journal.events) == kept
+            case "read on":
+                assert numbers(journal.since(journal.first)) == kept
             case "clear":
                 journal.clear()
                 kept.clear()
@@ -157,6 +160,25 @@ def test_events_that_are_made_when_they_are_read_are_kept_and_heard_as_all_other
         assert journal.first == journal.next - len(kept)
     assert numbers(journal.since(journal.first)) == numbers(journal.events) == kept
     assert numbers(heard) == to_hear
+
+
+def test_who_reads_on_does_not_make_the_journal_keep_more() -> None:
+    class Watched:
+        """In the place of an event, of which there is no weak reference."""
+
+    class Exchanged:
+        def received(self) -> Any:
+            watched.append(weakref.ref(event := Watched()))
+            return event
+
+        sent = received
+
+    watched: list[weakref.ref[Watched]] = []
+    journal = Journal(lambda: 0, events_max=100)
+    for _ in range(1000):
+        journal.exchanged(Exchanged())
+        assert len(journal.since(journal.next - 2)) == 2
+    assert 100 <= sum(one() is not None for one in watched) <= 125
 
 
 @pytest.mark.parametrize("number", [-1, 4])

@@ -69,9 +69,7 @@ class Journal:
     @property
     def events(self) -> list[Event]:
         """The events that are kept."""
-        if self._unmade:
-            self._events.extend(self._made())
-            self._unmade.clear()
+        self._make()
         self._forget()
         return self._events
 
@@ -100,7 +98,8 @@ class Journal:
         first = self.first
         if number < first:
             raise EventsForgotten(number, first)
-        return self.events[number - first :]
+        self._make()
+        return self._events[len(self._events) - (self._next - number) :]
 
     async def follow(self, number: int) -> AsyncGenerator[list[Event], None]:
         """The events from that number on, one or more at a time, as they come; ends when the journal does.
@@ -161,12 +160,17 @@ class Journal:
             self._keep_unmade((event,))
         else:
             self._events.append(event)
-            if self._events_max is not None and len(self._events) > self._events_max * _SLACK:
-                self._forget()
+            self._forget_at_times()
         if self._waiting:
             self._wake()
         for listener in tuple(self._listeners):
             listener(event)
+
+    def _make(self) -> None:
+        if self._unmade:
+            self._events.extend(self._made())
+            self._unmade.clear()
+            self._forget_at_times()
 
     def _made(self) -> list[Event]:
         """The events of `_unmade`. The first event of an exchange may be forgotten, the second never before it."""
@@ -186,8 +190,12 @@ class Journal:
         if self._events and len(self._unmade) == self._events_max:
             self._events.clear()  # Nothing of it is kept any more.
 
-    def _forget(self) -> None:
+    def _forget_at_times(self) -> None:
         """Take away what is not kept; to do so with each event would move all the others by one place each time."""
+        if self._events_max is not None and len(self._events) > self._events_max * _SLACK:
+            self._forget()
+
+    def _forget(self) -> None:
         if self._events_max is not None and len(self._events) > self._events_max:
             del self._events[: -self._events_max]
 

@@ -1,5 +1,6 @@
 """The control API of a landscape (`openapi/control.yaml`): look into it, change it, open further ones."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,8 @@ from phrasim.testbed import SeedData
 from phrasim.testbed.seeding import SeedError
 
 JSON_LINES = "application/jsonl"
+GATHERING_SECONDS = 0.01
+"""So long events are gathered for whoever follows the journal, once they were told of some."""
 Pick = Callable[[list[Event]], list[Event]]
 INTERVAL_SECONDS_MAX = 86_400 * 365
 _INTERVAL_MAX = "365 d"
@@ -122,6 +125,7 @@ class ControlRoutes:
                 picked = pick(events)
                 if picked:
                     yield _lines(writer, picked)
+                    await asyncio.sleep(GATHERING_SECONDS)
         except EventsForgotten:
             return  # The reader was too slow; the stream ends, and asking again says what is still kept.
 
