@@ -94,6 +94,10 @@ def test_the_second_has_ports_ten_further(serve: Callable[..., Server]) -> None:
             ["--shards", "64", "--upload-port", "65000"],
             "phrasim: --shards: the --upload-port of shard 55 would be 65540, and 65535 is the last one\n",
         ),
+        (
+            ["--shards", "3", "--upload-port", "18081", "--auth-port", "18101"],
+            "phrasim: --shards: --upload-port of shard 3 would be 18101, which --auth-port of shard 1 is; ",
+        ),
     ],
 )
 def test_a_call_that_is_wrong_says_what_is(phrasim: Callable[..., Result], words: list[str], said: str) -> None:

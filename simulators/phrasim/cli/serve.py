@@ -172,6 +172,7 @@ def serve(
         Serving(one, setting, played, amqp_port=AMQP_PORT + SHARD_PORTS * shard, login=login)
         for shard, one in enumerate(given)
     ]
+    _check_apart([serving.ports("control") for serving in servings])
     bound = [serving.listeners("control") for serving in servings]
     traces = [trace]
     if shards > 1 and trace is not None:
@@ -194,6 +195,21 @@ def _shifted(name: str, port: int, shard: int) -> int:
     if shard and shifted > PORT_MAX:
         fail(f"--shards: the --{name}-port of shard {shard + 1} would be {shifted}, and {PORT_MAX} is the last one")
     return shifted
+
+
+def _check_apart(shards: "Sequence[Mapping[str, tuple[int, str]]]") -> None:
+    """End the command where two shards would have one port."""
+    from phrasim.cli.output import fail
+
+    taken: dict[int, tuple[str, int]] = {}
+    for number, ports in enumerate(shards, start=1):
+        for port, option in ports.values():
+            other, at = taken.setdefault(port, (option, number))
+            if port and at != number:
+                fail(
+                    f"--shards: {option} of shard {number} would be {port}, which {other} of shard {at} is; "
+                    f"each shard's ports are {SHARD_PORTS} above those of the one before, and 0 takes any free ones"
+                )
 
 
 def _run_shards(

@@ -98,14 +98,17 @@ class Serving:
         """Whether others reach the broker: with `only` Phraseanet keeps it to itself, unless it is asked for."""
         return self._only is None or "broker" in self._only or self._options.amqp_port is not None
 
-    def listeners(self, *besides: str) -> dict[str, socket.socket]:
-        """A bound socket for each participant that is played, and for what is wanted `besides`; ends the command."""
+    def ports(self, *besides: str) -> dict[str, tuple[int, str]]:
+        """Port and option of each participant that is played and listens, and of what is wanted `besides`."""
         ports = {name: (port, f"--{name}-port") for name, port in self._options.ports.items()}
         ports["broker"] = (self._amqp_port, "--amqp-port")
         names = [name for name in self.plan.played if name != "broker" or self._listens_for_amqp]
-        wanted = {name: ports[name] for name in (*names, *besides)}
+        return {name: ports[name] for name in (*names, *besides)}
+
+    def listeners(self, *besides: str) -> dict[str, socket.socket]:
+        """A bound socket for each of the `ports`; ends the command where one cannot be had."""
         try:
-            return bind_all(self._options.host, wanted)
+            return bind_all(self._options.host, self.ports(*besides))
         except PortError as error:
             fail(str(error))
 
