@@ -13,6 +13,7 @@ import pytest
 from click.testing import Result
 
 from phrasim.documents import scenarios_folder
+from phrasim.documents.locations import flow_document
 from phrasim.journal import lines
 
 Call = Callable[..., Result]
@@ -94,7 +95,7 @@ CALLS: list[tuple[str, list[str]]] = [
     ("the trace as its own page", ["report", "push.jsonl", "--out", "./push.jsonl"]),
     ("a file of the run as the page", ["report", "push.jsonl", "--asset", "a.txt", "--out", "a.txt"]),
     ("a trace without a header", ["report", "blank.jsonl", "--out", "page.html"]),
-    ("a trace that is cut in the midst of a line", ["report", "half.jsonl", "--out", "page.html"]),
+    ("a trace that is cut in the midst of its first line", ["report", "half.jsonl", "--out", "page.html"]),
     ("a trace whose time goes back", ["report", "back.jsonl", "--out", "page.html"]),
     ("a trace of a profile that nobody knows", ["report", "profile.jsonl", "--out", "page.html"]),
 ]
@@ -107,7 +108,7 @@ def test_a_wrong_call_is_told_and_leaves_nothing(trace: Path, phrasim: Call, sce
     Path("link").symlink_to("push.yaml")
     good = trace.read_bytes()
     Path("blank.jsonl").touch()
-    Path("half.jsonl").write_bytes(good[: len(good) // 2])
+    Path("half.jsonl").write_bytes(good[:20])
     Path("back.jsonl").write_bytes(good.replace(b'"at":0', b'"at":7', 1))
     Path("profile.jsonl").write_bytes(good.replace(b'"profile":"documented"', b'"profile":"other"', 1))
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
@@ -119,6 +120,33 @@ def test_a_wrong_call_is_told_and_leaves_nothing(trace: Path, phrasim: Call, sce
     golden("report_calls.txt", "".join(told))
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in Path().iterdir() if path.is_dir()) == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["report", "cut.jsonl", "--out", "page.html"], "page.html: 55 events"),
+        (["diagram", "cut.jsonl"], "Acknowledge of upload commit"),
+        (["conform", str(flow_document("documented")), "cut.jsonl"], "not drawn"),
+    ],
+)
+def test_a_trace_whose_writing_was_broken_off_is_read_as_far_as_it_goes(
+    words: list[str], shown: str, trace: Path, phrasim: Call
+) -> None:
+    whole = trace.read_bytes()
+    Path("cut.jsonl").write_bytes(whole[:-30])
+    result = phrasim(*words)
+    assert shown in result.stdout, result.stderr
+    assert result.stderr == (
+        "phrasim: cut.jsonl:57: this line has no end, as where the writing of a trace was broken off; it is left out\n"
+    )
+
+
+def test_a_trace_whose_writing_was_broken_off_is_not_played_again(trace: Path, phrasim: Call) -> None:
+    Path("cut.jsonl").write_bytes(trace.read_bytes()[:-30])
+    result = phrasim("replay", "cut.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cut.jsonl:57: this line has no end" in result.stderr
 
 
 @pytest.mark.parametrize("verb", ["run", "report"])

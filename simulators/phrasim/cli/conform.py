@@ -44,16 +44,15 @@ def conform(
 ) -> None:
     """Hold a trace to a document."""
     from phrasim.cli.output import fail, print_line
-    from phrasim.cli.trace import commit_ids
+    from phrasim.cli.trace import commit_ids, told_by
     from phrasim.documents import DocumentError, contract
     from phrasim.documents.yaml_text import read_text
     from phrasim.journal import conformance
     from phrasim.journal.account import account
     from phrasim.journal.document import sections
-    from phrasim.journal.lines import TraceError, read_trace
 
+    header, events = told_by(trace)
     try:
-        header, events = read_trace(trace)
         documents = contract(header.profile)
         if not document.exists():
             fail(f"there is no document {str(document)!r}")
@@ -63,7 +62,7 @@ def conform(
             fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events, documents)) or 'none'}")
         found = _choose(sections(read_text(document), str(document)), section, header, document)
         verdicts = conformance.conform(found, events, documents, commit, frozenset(header.external))
-    except (DocumentError, TraceError) as error:
+    except DocumentError as error:
         fail(str(error))
     for verdict in verdicts:
         for line in account(verdict):

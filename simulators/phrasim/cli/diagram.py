@@ -40,16 +40,12 @@ def diagram(
 ) -> None:
     """Draw a trace."""
     from phrasim.cli.output import fail, print_line
-    from phrasim.cli.trace import commit_ids
+    from phrasim.cli.trace import commit_ids, told_by
     from phrasim.documents import contract
     from phrasim.journal.diagram import mermaid, text
-    from phrasim.journal.lines import TraceError, read_trace
     from phrasim.scenario.document import scenario_of
 
-    try:
-        header, events = read_trace(trace)
-    except TraceError as error:
-        fail(str(error))
+    header, events = told_by(trace)
     documents = contract(header.profile)
     if commit is not None and commit not in commit_ids(events, documents):
         fail(f"{trace} holds no commit {commit!r}; it holds {', '.join(commit_ids(events, documents)) or 'none'}")

@@ -43,7 +43,7 @@ def report(
     import os
 
     from phrasim.cli.output import check_target, fail, print_line, write_file
-    from phrasim.journal.lines import TraceError, read_trace
+    from phrasim.cli.trace import told_by
     from phrasim.report.html.run_page import run_page
     from phrasim.report.html.runs import run_of_trace
 
@@ -51,12 +51,9 @@ def report(
     for what, path in (("the trace", trace), *(("a file of the run", path) for path in asset or ())):
         if os.path.realpath(out) == os.path.realpath(path):
             fail(f"writing the page {str(out)!r}: this is {what}; name another file")
-    try:
-        header, events = read_trace(trace)
-        verdicts, judged = _judged(header, trace, asset or [])
-        page = run_page(run_of_trace(header, events, verdicts, judged, trace.parent))
-    except TraceError as error:
-        fail(str(error))
+    header, events = told_by(trace)
+    verdicts, judged = _judged(header, trace, asset or [])
+    page = run_page(run_of_trace(header, events, verdicts, judged, trace.parent))
     write_file(out, page)
     print_line("good", f"{out}: {len(events)} events, {len(page)} bytes")
 

@@ -7,7 +7,7 @@ leaves no half trace.
 import contextlib
 import os
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +30,15 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class TraceError(ValueError):
     """A file that is no trace, or not one that can be read; the message says where and why."""
+
+
+class TraceCut(TraceError):
+    """A trace whose last line is not whole; `header` and `events` are what stands before it."""
+
+    def __init__(self, problem: str, header: Header, events: list[Event]) -> None:
+        super().__init__(problem)
+        self.header = header
+        self.events = events
 
 
 class LineWriter:
@@ -129,16 +138,21 @@ def is_standard_output(path: Path) -> bool:
 def read_trace(path: Path, *, ordered: bool = True) -> tuple[Header, list[Event]]:
     """The header and the events of a trace file; `TraceError` names the line that cannot be read.
 
-    Nor can one, where `ordered` is asked for, whose time goes back, or that sends a message twice under one id.
+    Nor can one, where `ordered` is asked for, whose time goes back, or that sends a message twice under one id. It is a
+    `TraceCut` where all is well but for the end of the last line.
     """
+    events: list[Event] = []
     try:
         with path.open("rb") as file:
             header = _read_header(path, file)
-            events = list(_read_events(path, file))
+            cut = _read_events(path, file, events)
     except OSError as error:
         raise TraceError(f"reading the trace {str(path)!r}: {error.strerror}") from error
     if ordered:
         _hold_to_order(path, events)
+    if cut:
+        problem = f"{path}:{len(events) + 2}: this line has no end, as where the writing of a trace was broken off"
+        raise TraceCut(problem, header, events)
     return header, events
 
 
@@ -165,14 +179,19 @@ def _read_header(path: Path, file: BinaryIO) -> Header:
     return read
 
 
-def _read_events(path: Path, lines: Iterable[bytes]) -> Iterator[Event]:
+def _read_events(path: Path, lines: Iterable[bytes], events: list[Event]) -> bool:
+    """Add to the events; whether the last line is cut."""
     for number, line in enumerate(lines, start=2):
         if not line.strip():
             raise TraceError(f"{path}:{number}: this line is blank; every line of a trace after the first is an event")
         try:
-            yield _event_decoder.decode(line)
+            events.append(_event_decoder.decode(line))
         except _UNREADABLE as error:
+            whole = line.endswith(b"\n") or isinstance(error, msgspec.ValidationError | RecursionError)
+            if not whole:
+                return True
             raise TraceError(f"{path}:{number}: this line is no event of a trace: {error}") from error
+    return False
 
 
 def _hold_to_order(path: Path, events: Iterable[Event]) -> None:
