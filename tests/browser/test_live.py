@@ -265,6 +265,7 @@ def test_the_page_is_usable_on_a_narrow_screen(page: Page, served: Landscape, sc
     screenshot(page, f"live-narrow-{scheme}")
 
 
+@pytest.mark.turn
 def test_of_ten_thousand_messages_few_are_in_the_document(live: Page, served: Landscape) -> None:
     with httpx.Client(base_url=served["upload"]["url"], trust_env=False) as client:
         for number in range(EVENTS // 2):

@@ -161,6 +161,7 @@ def test_light_and_dark_are_chosen_on_the_page_and_kept(base: str, page: Page) -
     expect(page.locator("body")).to_have_attribute("data-md-color-scheme", "slate")
 
 
+@pytest.mark.turn
 def test_every_page_of_the_navigation_keeps_to_a_narrow_window_and_asks_for_nothing_elsewhere(
     site: Path, page: Page
 ) -> None:

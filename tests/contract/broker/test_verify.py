@@ -31,6 +31,7 @@ def verified(url: BrokerUrl, *names: str, **more) -> SuiteResult:
     return verify_broker(url, 1, LONG_S, False, programs=[RECORDED[name] for name in names], **more)
 
 
+@pytest.mark.turn
 @pytest.mark.unmeasured
 def test_rabbitmq_as_it_is_installed_keeps_every_rule(node: tuple[str, int]) -> None:
     result = verify_broker(BrokerUrl(*node), 1, LONG_S, False)
