@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phrasim.clock import Clock, DeadlockError, LiveLockError, ThreadRefusedError, run_simulated
@@ -24,6 +24,7 @@ def test_an_hour_of_sleep_takes_no_real_time_and_ends_at_the_exact_nanosecond() 
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=8))
+@example([32, 33])
 def test_timers_fire_in_the_order_of_their_times_and_never_early(delays_ns: list[int]) -> None:
     async def main() -> list[tuple[int, int]]:
         clock = Clock(asyncio.get_running_loop())
