@@ -16,7 +16,7 @@ IN_CI = os.environ.get("CI") == "true"
 TODAY = int(os.environ.get("PHRASIM_DAY", datetime.now(UTC).toordinal()))
 """Which part it is: that of the day, or the one that is asked for."""
 
-PARTS = 3
+PARTS = 4
 """How many days it takes until all cases of a long test were tried."""
 
 

@@ -1,5 +1,6 @@
 """The page of a run in a browser: by eye and by key, wide and narrow, light and dark, on paper, without scripts."""
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from browser.axe import serious_violations
 from browser.screenshots import screenshot
@@ -73,8 +74,15 @@ def overflow(page: Page) -> list[str]:
     )
 
 
-def opened(page: Page) -> list[str]:
-    return page.evaluate("[...document.querySelectorAll('.rows details[open]')].map(one => one.parentElement.id)")
+def expect_opened(page: Page, *rows: str) -> None:
+    """These, and no others; a page follows a click or a key when it comes to it."""
+    expect(page.locator(".rows details[open]")).to_have_count(len(rows))
+    for row in rows:
+        expect(page.locator(f"#{row} > details")).to_have_attribute("open", "")
+
+
+def expect_focus(page: Page, row: str) -> None:
+    expect(page.locator(f"#{row} summary").first).to_be_focused()
 
 
 def focused(page: Page) -> str:
@@ -112,28 +120,28 @@ def test_rows_are_reached_and_opened_by_keys(page: Page, pages: dict[str, str]) 
         page.keyboard.press("Tab")
         if focused(page) == "m1":
             break
-    assert focused(page) == "m1"
+    expect_focus(page, "m1")
     page.keyboard.press("Enter")
-    assert opened(page) == ["m1"]
+    expect_opened(page, "m1")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    assert focused(page) == "m3"
+    expect_focus(page, "m3")
     page.keyboard.press("ArrowUp")
-    assert focused(page) == "m2"
+    expect_focus(page, "m2")
     page.keyboard.press("Space")
-    assert opened(page) == ["m1", "m2"]
+    expect_opened(page, "m1", "m2")
     page.keyboard.press("Enter")
-    assert opened(page) == ["m1"]
+    expect_opened(page, "m1")
 
 
 def test_the_arrow_keys_stop_at_both_ends(page: Page, pages: dict[str, str]) -> None:
     page.goto(pages["push"])
     page.locator("#m1 summary").focus()
     page.keyboard.press("ArrowUp")
-    assert focused(page) == "m1"
+    expect_focus(page, "m1")
     page.locator("#m28 summary").focus()
     page.keyboard.press("ArrowDown")
-    assert focused(page) == "m28"
+    expect_focus(page, "m28")
 
 
 def test_the_first_tab_leads_past_the_head_and_opens_nothing(page: Page, pages: dict[str, str]) -> None:
@@ -141,27 +149,28 @@ def test_the_first_tab_leads_past_the_head_and_opens_nothing(page: Page, pages: 
     page.keyboard.press("Tab")
     assert page.locator(":focus").inner_text() == "to the sequence"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#sequence")
-    assert opened(page) == []
+    expect(page).to_have_url(re.compile("#sequence$"))
+    expect_opened(page)
     page.keyboard.press("Tab")
-    assert focused(page) == "m1"
+    expect_focus(page, "m1")
 
 
 @pytest.mark.parametrize("part", ["verdicts", "sequence", "conformance", "queues"])
 def test_a_link_to_a_part_of_the_page_opens_no_message(part: str, page: Page, pages: dict[str, str]) -> None:
     page.goto(pages["push"])
     page.get_by_role("navigation").locator(f"a[href='#{part}']").click()
-    assert opened(page) == []
+    expect(page).to_have_url(re.compile(f"#{part}$"))
+    expect_opened(page)
     assert page.locator("details[open]").count() == 0
 
 
 def test_a_link_to_a_message_opens_it(page: Page, pages: dict[str, str]) -> None:
     page.goto(f"{pages['push']}#m5")
-    assert opened(page) == ["m5"]
-    assert focused(page) == "m5"
+    expect_opened(page, "m5")
+    expect_focus(page, "m5")
     page.locator("#m5 .opened").get_by_role("link").first.click()
-    assert opened(page) == ["m4", "m5"]
-    assert focused(page) == "m4"
+    expect_opened(page, "m4", "m5")
+    expect_focus(page, "m4")
     box = page.locator("#m4 summary").bounding_box()
     names = page.locator(".names").first.bounding_box()
     assert box is not None
@@ -172,10 +181,11 @@ def test_a_link_to_a_message_opens_it(page: Page, pages: dict[str, str]) -> None
 def test_what_is_out_of_the_ordinary_is_a_click_away(page: Page, pages: dict[str, str]) -> None:
     page.goto(pages["failing"])
     for mark in ("lost", "again", "late", "refused"):
-        page.locator(".marks a", has_text=mark).click()
-        row = page.locator(f"#{page.url.partition('#')[2]}")
+        link = page.locator(".marks a", has_text=mark)
+        link.click()
+        row = page.locator(str(link.get_attribute("href")))
+        expect(row.locator("details")).to_have_attribute("open", "")
         assert row.locator(f"mark.{mark}").count() == 1
-        assert row.locator("details").get_attribute("open") is not None
     assert page.locator("li.lost svg .cross").count() == 2
     assert page.locator("li.late svg .arrow").first.get_attribute("y1") != page.locator(
         "li.late svg .arrow"
@@ -185,8 +195,7 @@ def test_what_is_out_of_the_ordinary_is_a_click_away(page: Page, pages: dict[str
 def test_an_arrow_of_the_conformance_leads_to_its_message(page: Page, pages: dict[str, str]) -> None:
     page.goto(pages["push"])
     page.locator("table.arrows tbody tr").nth(4).get_by_role("link").click()
-    (row,) = opened(page)
-    assert "Produce message" in page.locator(f"#{row} summary").inner_text()
+    expect(page.locator(".rows details[open] summary")).to_contain_text("Produce message")
 
 
 @EVERY_RUN
@@ -286,4 +295,4 @@ def test_a_link_leads_to_a_row_among_thousands(page: Page, pages: dict[str, str]
     assert row is not None
     assert 0 < row["y"] < WIDE["height"]
     page.keyboard.press("ArrowDown")
-    assert focused(page) == "m2001"
+    expect_focus(page, "m2001")

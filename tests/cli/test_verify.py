@@ -33,6 +33,7 @@ def test_a_simulated_participant_is_verified_in_this_process(phrasim: Call, part
     assert json.loads(Path("log.har").read_text())["log"]["version"] == "1.2"
 
 
+@pytest.mark.turn
 @pytest.mark.parametrize("mode", ["push", "pull"])
 def test_a_real_phraseanet_that_keeps_its_contract(phrasim: Call, mode: Mode) -> None:
     with real("phraseanet", mode=mode) as ports:

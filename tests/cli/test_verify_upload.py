@@ -51,6 +51,7 @@ def test_a_real_upload_service_that_is_read_only_is_only_read(phrasim: Call) -> 
     assert asked <= {"GET", "HEAD", "OPTIONS"}
 
 
+@pytest.mark.turn
 def test_commits_of_others_are_not_pulled(phrasim: Call) -> None:
     """They stay listed, and the scenarios, which would have been disturbed by them, are not judged."""
     Path("seed.yaml").write_text(COMMIT)
@@ -67,6 +68,7 @@ def test_commits_of_others_are_not_pulled(phrasim: Call) -> None:
     assert left == [False]
 
 
+@pytest.mark.turn
 def test_nothing_is_pulled_where_the_listing_cannot_be_read(phrasim: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose commits are in it nobody can say."""
     monkeypatch.setattr(routes, "may_list_commits", lambda principal: False)
@@ -85,6 +87,7 @@ def test_a_real_upload_service_that_is_polled_keeps_its_contract(phrasim: Call) 
     assert cases(result.output)["scenarios"] > 0
 
 
+@pytest.mark.turn
 def test_a_real_upload_service_that_notifies_is_not_blamed_for_the_wrong_mode(phrasim: Call) -> None:
     with real("upload") as ports:
         result = phrasim("verify", "upload", "--mode", "pull", *around(ports, "upload"), "--budget", "9s")
