@@ -1,24 +1,24 @@
 """`phrasim load`: put hand-offs on services, simulated or real, and judge what became of them."""
 
-import json
 import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from phrasim.cli import options
 
-if TYPE_CHECKING:
-    from phrasim.serve.credentials import Credentials
+_TARGET = ("target.id", "target.slug")
+_NEEDED = {
+    "publisher.email": "for the user who uploads",
+    "publisher.password": "for the user who uploads",
+    "frontEnd.id": "to ask the real Auth for that user's token",
+    "frontEnd.secret": "to ask the real Auth for that user's token",
+    "client.id": "by which Phraseanet is known to the real Auth",
+    "client.secret": "by which Phraseanet is known to the real Auth",
+}
 
 _HELP = """Put load on the hand-off: users upload and commit, and every commit is followed to its acknowledgement.
 
@@ -116,8 +116,8 @@ def load(
     seed_data: options.SeedFile = None,
 ) -> None:
     """Put load on the hand-off."""
+    from phrasim.cli import loading
     from phrasim.cli.output import check_target, fail
-    from phrasim.documents.locations import locustfile
     from phrasim.serve.credentials import CredentialsError, credentials_file, missing, read_credentials
 
     if find_spec("locust") is None:  # To import it would patch this process for gevent.
@@ -140,9 +140,9 @@ def load(
     if wrong is not None:
         fail(wrong)
     real = {"upload": upload, "phraseanet": phraseanet, "auth": auth}
-    _check_reachable({name: url for name, url in real.items() if url is not None}, ca, insecure=insecure)
+    loading.check_reachable({name: url for name, url in real.items() if url is not None}, ca, insecure=insecure)
     plays_phraseanet = consume or upload is not None
-    port = _port_at("--consumer", consumer_host, consumer_port)
+    port = loading.port_at("--consumer", consumer_host, consumer_port)
     own_phraseanet = f"http://{consumer_host}:{port}" if plays_phraseanet else None
     notifies = phraseanet is not None and mode == "push"
     serve = [
@@ -178,139 +178,13 @@ def load(
         *_given("--csv", csv),
         *_given("--ca", ca),
         *(["--insecure"] if insecure else []),
-        *(_processes(processes) if processes > 1 else []),
+        *(loading.processes(processes) if processes > 1 else []),
     ]
-    with (
-        tempfile.TemporaryDirectory(prefix="phrasim-load-") as folder,
-        _served(played, serve, shards, own_phraseanet) as served,
-    ):
-        landscapes = [_with_real(one, real, credentials, profile or "documented", mode) for one in served]
-        file = Path(folder) / "landscape.json"
-        file.write_text("".join(f"{json.dumps(one)}\n" for one in landscapes), encoding="utf-8")
-        command = [
-            *(sys.executable, "-m", "locust", "-f", str(locustfile()), "--headless", "--only-summary", "-L", "WARNING"),
-            *("-u", str(users), "--landscape", str(file), *words),
-        ]
-        # A group of its own: Locust ends in order by SIGTERM, and not by Ctrl-C, which strikes it anywhere.
-        sys.exit(_ended(subprocess.Popen(command, start_new_session=True)))  # noqa: S603 - this Python, and words that go to no shell
+    with loading.served(played, serve, shards, own_phraseanet) as landscapes:
+        for one in landscapes:
+            loading.add_real(one, real, credentials, profile or "documented", mode)
+        sys.exit(loading.run_locust(landscapes, ["-u", str(users), *words]))
 
 
 def _given(option: str, value: object) -> list[str]:
     return [] if value is None else [option, str(value)]
-
-
-def _port_at(option: str, host: str, port: int) -> int:
-    """`port`, or a free one for 0; ends the command where nobody can listen there."""
-    from phrasim.cli.output import fail
-
-    try:
-        with socket.create_server((host, port)) as listener:
-            found: int = listener.getsockname()[1]
-            return found
-    except OSError as error:
-        fail(f"{option}-host {host!r}, {option}-port {port}: {error.strerror or error}")
-
-
-def _processes(count: int) -> list[str]:
-    """So many processes of Locust on this machine, at a port that no other run has."""
-    port = str(_port_at("--consumer", "127.0.0.1", 0))
-    own = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
-    return ["--processes", str(count), *own, "--master-host", "127.0.0.1", "--master-port", port]
-
-
-def _check_reachable(urls: Mapping[str, str], ca: Path | None, *, insecure: bool) -> None:
-    """End the command where a real service cannot be reached, or its URL is none."""
-    import asyncio
-
-    from phrasim.cli.output import fail
-    from phrasim.serve.external import External, ExternalError, preflight
-
-    if not urls:
-        return
-    try:
-        found = asyncio.run(preflight(External(urls, ca=ca, insecure=insecure)))  # type: ignore[arg-type]
-    except ExternalError as error:
-        fail(str(error))
-    for one in found:
-        if not one.reachable:
-            fail(one.text)
-
-
-@contextmanager
-def _served(
-    played: Sequence[str], words: Sequence[str], shards: int, own: str | None
-) -> Iterator[list[dict[str, Any]]]:
-    """The simulated landscapes, each as its server says it is, until the block ends; one that is empty for none.
-
-    What is said of `own`, the Phraseanet that is played here, is left out: it begins after them.
-    """
-    from phrasim.cli.output import fail
-
-    if not played:
-        yield [{}]
-        return
-    only = [] if len(played) == len(("upload", "phraseanet", "auth")) else ["--only", ",".join(played)]
-    command = [sys.executable, "-c", "import sys; from phrasim.cli import main; sys.exit(main())", "serve"]
-    command += [*words, *only, "--print", "json"]
-    with tempfile.TemporaryFile("w+") as said:
-        # A group of its own, too: what Locust loads is there until it has ended.
-        server = subprocess.Popen(  # noqa: S603 - the same
-            command, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
-        )
-        assert server.stdout is not None
-        try:
-            lines = [server.stdout.readline() for _ in range(shards)]
-            if not all(lines):
-                fail(f"the simulated services have not begun: phrasim serve ended with exit code {server.wait()}")
-            yield [json.loads(line) for line in lines]
-        finally:
-            server.terminate()
-            server.stdout.close()
-            server.wait()
-            said.seek(0)
-            for line in said:
-                if own is None or own not in line:
-                    sys.stderr.write(line)
-
-
-def _with_real(
-    landscape: dict[str, Any], real: Mapping[str, str | None], credentials: "Credentials", profile: str, mode: str
-) -> dict[str, Any]:
-    """The landscape with real services in it, and the accounts that a real Auth has."""
-    landscape |= {"profile": profile, "mode": mode}
-    for name, url in real.items():
-        if url is not None:
-            landscape[name] = {"url": url.rstrip("/")}
-    if real["upload"] and credentials.target_slug:
-        landscape["upload"]["targets"] = [{"id": credentials.target_id or "", "slug": credentials.target_slug}]
-    if real["phraseanet"]:
-        landscape["phraseanet"]["token"] = credentials.phraseanet_token
-    if real["auth"]:
-        landscape["users"] = [{"email": credentials.publisher_email, "password": credentials.publisher_password}]
-        landscape["clients"] = [
-            {"client_id": credentials.client_id, "client_secret": credentials.client_secret},
-            {"client_id": credentials.front_end_id, "client_secret": credentials.front_end_secret},
-        ]
-    return landscape
-
-
-_INTERRUPTED = 128 + signal.SIGINT
-_TARGET = ("target.id", "target.slug")
-_NEEDED = {
-    "publisher.email": "for the user who uploads",
-    "publisher.password": "for the user who uploads",
-    "frontEnd.id": "to ask the real Auth for that user's token",
-    "frontEnd.secret": "to ask the real Auth for that user's token",
-    "client.id": "by which Phraseanet is known to the real Auth",
-    "client.secret": "by which Phraseanet is known to the real Auth",
-}
-
-
-def _ended(locust: "subprocess.Popen[bytes]") -> int:
-    """Its exit code. What interrupts this command ends it in order; it tells what it has until then."""
-    try:
-        return locust.wait()
-    except (KeyboardInterrupt, SystemExit):
-        locust.terminate()
-        locust.wait()
-        return _INTERRUPTED
