@@ -58,6 +58,8 @@ class Run:
             read_objectives(self.settings.slo, list(self.protocol.operations)) if self.settings.slo else []
         )
         self._tell_users()
+        self.has_users = False
+        """Whether a user of this process begins hand-offs already."""
         self.beginning = 0
         """How many hand-offs users of this process are about to commit."""
         self.beginning_elsewhere: dict[str, int] = {}

@@ -25,8 +25,9 @@ class Beginner(Caller):
         self._next = 0.0
 
     def on_start(self) -> None:
-        """Begin at a moment of its own, so that not all of them begin at once; but in the first half of the time."""
-        self._next = time.time() + random.random() * min(self._pause(), self.load.settings.duration / 2)
+        """Begin at a moment of its own, so that all of them together keep the pace; the first one at once."""
+        self._next = time.time() + (random.random() * self._pause() if self.load.has_users else 0)
+        self.load.has_users = True
 
     def _pause(self) -> float:
         """Seconds from the beginning of one hand-off of this user to that of the next."""

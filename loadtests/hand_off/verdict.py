@@ -25,8 +25,10 @@ def verdict_of(run: Run) -> LoadResult:
     requests = {name: entry for (name, kind), entry in entries.items() if kind != STAGE_TYPE}
     loaded_until = min(time.time(), run.began + run.settings.duration)
     seconds = max(run.last_seen, loaded_until, run.began + 0.001) - run.began
+    # While a run drains there are requests, though nothing comes of them.
+    asking = max([seconds, *((entry.last_request_timestamp or 0) - run.began for entry in requests.values())])
     rates = {
-        "requests per second": sum(entry.num_requests for entry in requests.values()) / seconds,
+        "requests per second": sum(entry.num_requests for entry in requests.values()) / asking,
         "hand-offs per second": run.account.acknowledged / seconds,
         "bytes per second": run.downloaded_bytes / seconds,
     }
@@ -49,7 +51,8 @@ def _unjudged(run: Run, counted: Mapping[str, tuple[int, int]]) -> list[str]:
     """Why the account says nothing, or not all."""
     found = list(run.blind)
     if not run.over:
-        found.append(f"it was stopped before its end, with {run.under_way} hand-offs under way")
+        ended = "it was ended there" if run.blind else "it was stopped before its end"
+        found.append(f"{ended}, with {run.under_way} hand-offs under way")
     elif not run.account.committed:
         failed = ", ".join(f"{name} failed {bad} of {asked} times" for name, (asked, bad) in counted.items() if bad)
         found.append(f"no commit was made{': ' if failed else ''}{failed}")
@@ -61,7 +64,7 @@ def _statistic(entry: StatsEntry) -> Callable[[str], float]:
 
 
 def _seconds(entry: StatsEntry, statistic: str) -> float:
-    """Of the times that Locust has: whole milliseconds, from 100 ms on with two digits."""
+    """Of the times that Locust has: median and percentiles of whole milliseconds, from 100 ms on of two digits."""
     match statistic:
         case "median":
             found: float = entry.median_response_time
@@ -71,8 +74,8 @@ def _seconds(entry: StatsEntry, statistic: str) -> float:
             found = entry.max_response_time
         case _:
             found = entry.get_response_time_percentile(float(statistic[1:]) / 100)
-    found = min(found, entry.max_response_time)  # which alone is not rounded
-    return found / 1000
+    # Least and longest are not rounded.
+    return min(max(found, entry.min_response_time or 0), entry.max_response_time) / 1000
 
 
 def _stage(entry: StatsEntry) -> Stage:

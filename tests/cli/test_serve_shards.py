@@ -57,6 +57,8 @@ def test_one_that_dies_ends_the_others(serve: Callable[..., Server]) -> None:
     landscapes = [server.landscape(), server.landscape()]
     os.kill(children(server)[0], signal.SIGKILL)
     assert server.process.wait(PATIENCE_SECONDS) == 128 + signal.SIGKILL
+    assert server.process.stderr is not None
+    assert server.process.stderr.read() == b"phrasim: shard 1 was ended by SIGKILL, and with it the others\n"
     for one in landscapes:
         with pytest.raises(httpx.ConnectError):
             httpx.get(one["control"]["url"], trust_env=False)

@@ -30,6 +30,8 @@ def test_nothing_of_asyncio_is_in_the_process_of_locust() -> None:
     ("words", "said"),
     [
         (["--duration", "soon"], "--duration 'soon': write a number and its unit"),
+        (["--duration", "-5s"], "--duration '-5s': write a number and its unit"),
+        (["--scenario", str(scenarios_folder() / "push.yaml"), "--sizes", "1 B"], "leave --assets and --sizes out"),
         (["--sizes", "huge"], "--sizes 'huge': 'huge' is no size above 0"),
         (["--assets", "0"], "--assets '0': write a number from 1 to 1000"),
         (["--rate", "-1"], "--rate '-1': write a number of hand-offs"),
@@ -98,6 +100,27 @@ def test_an_interrupted_run_is_not_judged_and_leaves_nothing(number: signal.Sign
     assert "it was stopped before its end" in said
     assert [pid for pid in served if Path(f"/proc/{pid}").exists()] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_goes_on_behind_a_run_that_is_killed(tmp_path: Path) -> None:
+    words = [*PHRASIM, "load", "--users", "2", "--shards", "2", "--duration", "60s"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with process(*words, env=environment, **pipes) as started:
+        assert started.stderr is not None
+        next(line for line in iter(started.stderr.readline, "") if "2 users" in line)
+        others = children(started.pid)
+        assert len(others) >= 4  # two shards and what began them, and Locust
+        started.kill()
+        until(lambda: not any(is_running(pid) for pid in others))
+
+
+def is_running(pid: int) -> bool:
+    """One that has ended may wait for somebody to ask how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def heed_interrupts() -> None:

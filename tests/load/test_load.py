@@ -63,6 +63,28 @@ def test_a_scenario_gives_the_files(tmp_path: Path) -> None:
     assert account["assets"] == 10 * account["commits"] > 0
 
 
+def test_all_users_together_keep_the_rate(tmp_path: Path) -> None:
+    words = ["--users", "20", "--rate", "1", "--duration", "4s", "--json", tmp_path / "figures.json"]
+    result = load(*words)
+    assert result.returncode == 0, told(result)
+    # Each of them begins once in 20 s, at a moment of its own.
+    assert 1 <= json.loads((tmp_path / "figures.json").read_text())["account"]["commits"] <= 13
+
+
+def test_requests_while_a_run_drains_in_vain_are_not_those_of_the_time_before(serve: Serve, tmp_path: Path) -> None:
+    file = serve("--mode", "off")
+    landscape = json.loads(file.read_text())
+    landscape |= {"mode": "pull", "clients": [one | {"client_secret": "wrong"} for one in landscape["clients"]]}
+    file.write_text(json.dumps(landscape, indent=2))
+    words = ["--consume", "--interval", "100ms", "-u", "1", "-t", "1s", "--patience", "4s", "-L", "WARNING"]
+    result = locust(file, *words, "--result", str(tmp_path / "figures.json"))
+    assert result.returncode == 1, told(result)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    asked = sum(one["count"] for one in figures["requests"].values())
+    assert figures["requests"]["issueToken"]["failed"] > 4
+    assert figures["rates"]["requests per second"] <= asked / 3
+
+
 @pytest.mark.turn
 def test_a_run_is_as_long_as_locusts_own_option_says(serve: Serve, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"

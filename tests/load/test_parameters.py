@@ -118,12 +118,21 @@ def test_a_landscape_is_read_with_what_a_run_does_not_need(tmp_path: Path) -> No
     assert {(one.profile, one.mode, one.users) for one in read} == {("deployed", "pull", ())}
 
 
+def test_a_landscape_that_is_written_by_hand_may_have_several_lines(tmp_path: Path) -> None:
+    file = tmp_path / "landscape.json"
+    file.write_text(json.dumps({"profile": "deployed", "upload": {"url": "http://u"}}, indent=2))
+    (read,) = read_landscapes(file)
+    assert read.upload is not None
+    assert (read.profile, read.upload.url) == ("deployed", "http://u")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "the file is empty"),
         ("{", "landscape.json:1: this is no landscape"),
-        ('{"mode": "sideways"}', "landscape.json:1: this is no landscape"),
+        ('{"mode": "sideways"}', "landscape.json: this is no landscape"),
+        ('{"mode": "push"}\n[]', "landscape.json:2: this is no landscape"),
         ('{"mode": "push"}\n{"mode": "pull"}', "several profiles or modes"),
     ],
 )

@@ -63,10 +63,11 @@ def load(
     shape: Annotated[
         Literal["soak", "ramp", "steps", "spike"], typer.Option("--shape", help="How many users there are at a time.")
     ] = "soak",
-    assets: Annotated[str, typer.Option("--assets", metavar="N", help="Files of a commit.")] = "2",
+    assets: Annotated[str | None, typer.Option("--assets", metavar="N", help="Files of a commit; else 2.")] = None,
     sizes: Annotated[
-        str, typer.Option("--sizes", help="Of a file: one size, or percentiles such as p50=64 KiB,p99=4 MiB.")
-    ] = "64 KiB",
+        str | None,
+        typer.Option("--sizes", help="Of a file: one size, or percentiles such as p50=64 KiB,p99=4 MiB; else 64 KiB."),
+    ] = None,
     scenario: Annotated[
         Path | None, typer.Option("--scenario", metavar="FILE", help="Files and form data are those of this scenario.")
     ] = None,
@@ -126,6 +127,8 @@ def load(
         fail("--upload and --phraseanet: between two real services nobody would see what becomes of a commit; name one")
     if consume and phraseanet is not None:
         fail("--consume and --phraseanet: either Phraseanet's side is played here, or a real one is loaded; name one")
+    if scenario is not None and (assets is not None or sizes is not None):
+        fail("--scenario gives the files of a hand-off; leave --assets and --sizes out with it")
     for what, path in (("the report", html), ("the figures", result), ("the JUnit file", junit), ("tables", csv)):
         if path is not None:
             check_target(what, path)
@@ -164,11 +167,13 @@ def load(
         if other is None
     ]
     words = [
-        *("--duration", duration, "--rate", rate, "--shape", shape, "--assets", assets, "--sizes", sizes),
-        *("--interval", interval, "--patience", patience, "--seed", seed),
-        *("--consumer-host", consumer_host, "--consumer-port", str(port)),
+        *(f"--duration={duration}", f"--rate={rate}", f"--shape={shape}", f"--seed={seed}"),
+        *(f"--interval={interval}", f"--patience={patience}"),
+        *(f"--consumer-host={consumer_host}", f"--consumer-port={port}"),
         *(["--consume"] if plays_phraseanet else []),
         *("--mix", "Notifier=1" if notifies else "Uploader=1"),
+        *_given("--assets", assets),
+        *_given("--sizes", sizes),
         *_given("--retain", retain),
         *_given("--scenario", scenario),
         *_given("--slo", slo),
@@ -187,4 +192,5 @@ def load(
 
 
 def _given(option: str, value: object) -> list[str]:
-    return [] if value is None else [option, str(value)]
+    """With `=`, since a value may begin like an option."""
+    return [] if value is None else [f"{option}={value}"]

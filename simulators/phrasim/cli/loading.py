@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from phrasim.cli.output import fail
+from phrasim.cli.output import fail, warn
 from phrasim.documents.locations import locustfile
 from phrasim.serve.credentials import Credentials
 from phrasim.serve.external import External, ExternalError, preflight
+from phrasim.serve.process import LIFELINE
 
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -62,10 +64,16 @@ def served(played: Sequence[str], words: Sequence[str], shards: int, own: str | 
     only = [] if len(played) == len(("upload", "phraseanet", "auth")) else ["--only", ",".join(played)]
     command = [sys.executable, "-c", "import sys; from phrasim.cli import main; sys.exit(main())", "serve"]
     command += [*words, *only, "--print", "json"]
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as said, _lifeline() as lifeline:
         # A group of its own, too: what Locust loads is there until it has ended.
         server = subprocess.Popen(  # noqa: S603 - this Python, and words that go to no shell
-            command, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+            pass_fds=[lifeline],
+            env={**os.environ, LIFELINE: str(lifeline)},
         )
         assert server.stdout is not None
         try:
@@ -73,6 +81,8 @@ def served(played: Sequence[str], words: Sequence[str], shards: int, own: str | 
             if not all(lines):
                 fail(f"the simulated services have not begun: phrasim serve ended with exit code {server.wait()}")
             yield [json.loads(line) for line in lines]
+            if server.poll() is not None:
+                warn(f"the simulated services were gone before the end: phrasim serve ended with {server.returncode}")
         finally:
             server.terminate()
             server.stdout.close()
@@ -81,6 +91,17 @@ def served(played: Sequence[str], words: Sequence[str], shards: int, own: str | 
             for line in said:
                 if own is None or own not in line:
                     sys.stderr.write(line)
+
+
+@contextmanager
+def _lifeline() -> Iterator[int]:
+    """A descriptor that comes to its end when this process does, however it ends."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def add_real(

@@ -38,7 +38,7 @@ Examples:
   phrasim serve --only broker --amqp-port 5673
   phrasim serve --broker amqp://guest:guest@127.0.0.1/phrasim
 
-Exit code: 0 ended as it was told to, 2 the call or what it names is wrong.
+Exit code: 0 ended as it was told to, 2 the call or what it names is wrong; with --shards that of a process that failed.
 """
 
 SHARDS_MAX = 64

@@ -1,5 +1,6 @@
 """Where the services are that a load run calls, and who it is there: what `phrasim serve --print json` prints."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -77,7 +78,11 @@ def read_landscapes(path: Path) -> tuple[Landscape, ...]:
 
     Raises `LandscapeError`; `OSError` where the file cannot be read.
     """
-    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    content = path.read_bytes()
+    with suppress(msgspec.DecodeError):
+        if isinstance(msgspec.json.decode(content), dict):
+            return (_landscape(content, str(path)),)  # One, in as many lines as whoever wrote it liked.
+    lines = [line for line in content.splitlines() if line.strip()]
     if not lines:
         raise LandscapeError(f"{path}: the file is empty; write into it what phrasim serve --print json prints")
     read = tuple(_landscape(line, f"{path}:{number}") for number, line in enumerate(lines, 1))

@@ -32,7 +32,7 @@ def load_lines(result: LoadResult) -> Iterator[str]:
     failures = {name: failed for name, (_, failed) in result.requests.items() if failed}
     if failures:
         yield "  failed requests: " + ", ".join(f"{name} {failed}" for name, failed in failures.items())
-    if result.queues:
+    if result.queues and result.queues[-1][1]:  # Of a broker that is not played here there are none.
         deepest = {name: max(depths.get(name, 0) for _, depths in result.queues) for name in result.queues[-1][1]}
         yield "  deepest queues: " + ", ".join(f"{name} {depth}" for name, depth in deepest.items())
     yield ""

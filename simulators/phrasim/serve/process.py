@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -15,6 +16,9 @@ from phrasim.serve.landscapes import Landscapes
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+LIFELINE = "PHRASIM_LIFELINE"
+"""The variable by which a server hears of a descriptor, at whose end it ends: whoever started it is gone."""
+
 
 def heeded() -> list[signal.Signals]:
     """The signals that end a server that was started as this one.
@@ -22,6 +26,17 @@ def heeded() -> list[signal.Signals]:
     `nohup` ignores SIGHUP and means it; shells ignore SIGINT for what runs in the background, and mean Ctrl-C.
     """
     return [one for one in END_SIGNALS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
+
+
+def _end_with(lifeline: int, enough: asyncio.Event) -> None:
+    """Nobody writes to it, so that it can be read at its end alone."""
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        loop.remove_reader(lifeline)
+        enough.set()
+
+    loop.add_reader(lifeline, ended)
 
 
 async def serve_until_told(
@@ -42,6 +57,8 @@ async def serve_until_told(
     loop = asyncio.get_running_loop()
     for number in heeded():
         loop.add_signal_handler(number, enough.set)
+    if LIFELINE in os.environ:
+        _end_with(int(os.environ[LIFELINE]), enough)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)  # whoever calls lets them wait until here
     async with open_landscape(plan, listeners, storage / "landscape") as landscape:
         landscapes = Landscapes(host, storage, lambda one: around_control(one, control_app(one, None)))

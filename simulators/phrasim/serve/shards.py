@@ -119,6 +119,9 @@ def _until_all_have_ended(shards: Sequence[Shard], say: Callable[[int, str], Non
                 _, status = os.waitpid(shard.pid, 0)
                 shard.pid = 0
                 ended = os.waitstatus_to_exitcode(status)
+                if ended < 0:
+                    name = signal.Signals(-ended).name
+                    sys.stderr.write(f"phrasim: shard {shard.number} was ended by {name}, and with it the others\n")
                 code = code or (ended if ended >= 0 else 128 - ended)
                 _end(shards)
     return code
