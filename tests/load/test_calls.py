@@ -115,6 +115,20 @@ def test_nothing_goes_on_behind_a_run_that_is_killed(tmp_path: Path) -> None:
         until(lambda: not any(is_running(pid) for pid in others))
 
 
+def test_services_that_are_gone_before_the_end_are_told(tmp_path: Path) -> None:
+    words = [*PHRASIM, "load", "--users", "2", "--duration", "60s"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with process(*words, cwd=tmp_path, **pipes) as started:
+        assert started.stderr is not None
+        next(line for line in iter(started.stderr.readline, "") if "2 users" in line)
+        (served,) = (pid for pid in children(started.pid) if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(served, signal.SIGKILL)
+        said, errors = started.communicate(timeout=PATIENCE_SECONDS)
+    assert started.returncode == 2, said + errors
+    assert "gone before the end of the run: phrasim serve ended with exit code -9" in errors
+    assert "it was ended there, with" in said
+
+
 def is_running(pid: int) -> bool:
     """One that has ended may wait for somebody to ask how."""
     try:

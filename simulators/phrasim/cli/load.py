@@ -188,7 +188,8 @@ def load(
     with loading.served(played, serve, shards, own_phraseanet) as landscapes:
         for one in landscapes:
             loading.add_real(one, real, credentials, profile or "documented", mode)
-        sys.exit(loading.run_locust(landscapes, ["-u", str(users), *words]))
+        code = loading.run_locust(landscapes, ["-u", str(users), *words])
+    sys.exit(code)
 
 
 def _given(option: str, value: object) -> list[str]:

@@ -82,7 +82,8 @@ def served(played: Sequence[str], words: Sequence[str], shards: int, own: str | 
                 fail(f"the simulated services have not begun: phrasim serve ended with exit code {server.wait()}")
             yield [json.loads(line) for line in lines]
             if server.poll() is not None:
-                warn(f"the simulated services were gone before the end: phrasim serve ended with {server.returncode}")
+                why = f"phrasim serve ended with exit code {server.returncode}"
+                warn(f"the simulated services were gone before the end of the run: {why}")
         finally:
             server.terminate()
             server.stdout.close()
