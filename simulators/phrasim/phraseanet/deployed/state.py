@@ -275,6 +275,8 @@ class PhraseanetState:
     def forget_finished(self, before: datetime) -> None:
         """Forget the commits all of whose work ended well before that moment: their rows, records and quarantine."""
         gone = self.jobs.forget_finished(before)
+        if not gone:
+            return
         for record in [record for record in self._records.values() if record.commit_id in gone]:
             del self._records[record.record_id]
             self._files.difference_update(_marks(record))

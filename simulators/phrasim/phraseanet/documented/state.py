@@ -59,13 +59,15 @@ class PhraseanetState:
 
     def forget_done(self, before: datetime) -> None:
         """Forget the commits whose work was done before that moment, with their records."""
+        known = len(self._done)
         while self._done and self._done[0][0] < before:
             _, key, assets = self._done.popleft()
             if key is not None:
                 self._accepted.discard(key)
             for asset_id in assets:
                 self._records.pop(asset_id, None)
-        self._records = dict(self._records)  # else it would take twice the room in time
+        if len(self._done) < known:
+            self._records = dict(self._records)  # else it would take twice the room in time
 
     @property
     def records(self) -> tuple[Record, ...]:
